@@ -1,0 +1,3 @@
+export async function frontMain(_argv: string[], _embedded: () => Promise<unknown>): Promise<number> {
+  return 1;
+}

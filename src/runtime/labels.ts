@@ -1,0 +1,15 @@
+/** The labels by which containers remember whose they are (features.md §2). */
+export const LABEL = {
+  managedBy: "managed-by",
+  service: "mcp-service",
+  session: "mcp-session",
+  /** Unix seconds. */
+  started: "mcp-started",
+  instance: "linkspan.instance",
+  server: "linkspan.server",
+  spec: "linkspan.spec",
+  /** From this and the manager's key the bridge's token is derived again after a restart. */
+  nonce: "linkspan.nonce",
+} as const;
+
+export const MANAGED_BY = "linkspan";

@@ -1,0 +1,136 @@
+/**
+ * The one interface to what runs servers: Docker, local processes, and later Swarm and Kubernetes.
+ *
+ * Rules that every runtime keeps, and that the contract suite checks:
+ * - every call has a deadline and ends with a `timeout` fault when it passes;
+ * - `stop` and `remove` are idempotent; `create` is idempotent by (owner, server, spec hash);
+ * - ownership is in labels, so a manager that knows nothing finds its instances again with `list`;
+ * - a setting that the engine would drop or weaken is a `Gap`, never silence.
+ */
+import type { Deadline } from "../base/deadline.ts";
+import type { ServerSpec } from "../model/server-spec.ts";
+
+export type RuntimeKind = "docker" | "process";
+
+/** Where a bridge can be dialled; the dialler takes the first that it can use. */
+export type Address = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
+
+export type InstanceState = "pending" | "starting" | "running" | "draining" | "ended" | "lost";
+
+export type Labels = Record<string, string>;
+
+/** A spec that runs. */
+export interface Instance {
+  /** Stable: a container's id, a service's id. */
+  id: string;
+  /** What people see: the container's name. */
+  name: string;
+  /** Changes when the engine replaces or restarts what runs. */
+  incarnation: string;
+  specHash: string;
+  labels: Labels;
+  node: string;
+  state: InstanceState;
+  /** Empty unless it runs. */
+  addresses: Address[];
+  /** Start of the incarnation, unix milliseconds; creation where it never started. */
+  since: number;
+  exit?: { code: number; reason: "finished" | "oom" | "crash" | "killed"; message: string };
+  /** The engine's own health check, where there is one. */
+  health?: "starting" | "healthy" | "unhealthy";
+}
+
+/** Who owns an instance and how its bridge knows its owner. */
+export interface Ownership {
+  /** The manager's instance id: `[a-z0-9]{8}`; part of every name that the manager makes. */
+  instance: string;
+  specHash: string;
+  /** Hex SHA-256 of the bridge's token. The token itself never enters a container. */
+  tokenSha256: string;
+  /** All labels to set, those of features.md §2 among them. */
+  labels: Labels;
+  /** Whether the bridge waits for a `configure` frame before it starts servers (the spec has secrets). */
+  configured: boolean;
+}
+
+/** A setting that this engine would weaken or cannot do. */
+export interface Gap {
+  field: string;
+  node?: string;
+  severity: "weaker" | "impossible";
+  message: string;
+  hint: string;
+}
+
+export interface Facts {
+  /** `20.10.24`, or the version of the process runtime. */
+  version: string;
+  /** The API version agreed with the engine. */
+  api: string;
+  os: string;
+  /** Architecture in Bun's words: `x64`, `arm64`. */
+  arch: string;
+  /** Whether container addresses can be dialled from here. */
+  direct: boolean;
+  warnings: string[];
+}
+
+/** Progress of long work (pull, build, copy). `current`/`total` in bytes or steps, absent where unknown. */
+export interface Progress {
+  step: string;
+  detail?: string;
+  current?: number;
+  total?: number;
+}
+export type Report = (progress: Progress) => void;
+
+export interface LogLine {
+  /** Unix milliseconds. */
+  at: number;
+  text: string;
+}
+
+export interface LogOptions {
+  /** Last lines to begin with; all that is kept when absent. */
+  tail?: number;
+  follow?: boolean;
+  signal: AbortSignal;
+}
+
+export interface Stats {
+  /** Bytes charged without the page cache's inactive part, as `docker stats` shows it. */
+  memoryBytes: number;
+  memoryLimitBytes: number;
+  /** 100 is one full CPU. */
+  cpuPercent: number;
+  pids: number;
+}
+
+export interface Runtime extends AsyncDisposable {
+  readonly kind: RuntimeKind;
+  /** Whether the engine answers, and what it is. Faults: `unreachable` (none there), `forbidden` (no permission), `unsupported` (too old). */
+  probe(deadline: Deadline): Promise<Facts>;
+  /** Pure: what of the spec this engine would weaken or cannot do. */
+  check(spec: ServerSpec, facts: Facts): Gap[];
+  /** Makes ready whatever the spec needs on the engine: the bridge, the image, networks. Idempotent. */
+  prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void>;
+  /** Creates, without starting. Adopts an instance of the same owner, server and spec hash. */
+  create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance>;
+  /** Resolves when the engine says it runs; whether the bridge answers is the caller's question. */
+  start(id: string, deadline: Deadline): Promise<Instance>;
+  /** Asks to end and resolves when it has; forced after `graceMs`. */
+  stop(id: string, graceMs: number, deadline: Deadline): Promise<void>;
+  remove(id: string, deadline: Deadline): Promise<void>;
+  /** Every instance that carries all of the labels, whatever its state. */
+  list(labels: Labels, deadline: Deadline): Promise<Instance[]>;
+  /** One instance with the engine's own description of it (for `linkspan inspect`), environment values masked. */
+  inspect(id: string, deadline: Deadline): Promise<{ instance: Instance; raw: unknown }>;
+  /** Levels, not edges: every change yields the instance as it is then; a removed one as `lost`. */
+  watch(labels: Labels, signal: AbortSignal): AsyncIterable<Instance>;
+  /** The server's stderr and the bridge's own log. */
+  logs(id: string, options: LogOptions): AsyncIterable<LogLine>;
+  /** Absent where the engine cannot say. */
+  stats?(id: string, deadline: Deadline): Promise<Stats>;
+  /** Removes what the owner has made on the engine besides instances and shared caches: its networks. Idempotent. */
+  clean(instance: string, deadline: Deadline): Promise<void>;
+}
