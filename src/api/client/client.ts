@@ -1,0 +1,277 @@
+/**
+ * The manager's REST API as methods, one per route. The CLI and the front use it; its imports stay few and light,
+ * because a front must answer in milliseconds.
+ */
+import * as v from "valibot";
+import { Deadline } from "../../base/deadline.ts";
+import { Fault } from "../../base/fault.ts";
+import {
+  type CallBody,
+  callAnswer,
+  type Inspection,
+  inspection,
+  type LogLineView,
+  logLineView,
+  REQUEST_MS,
+  type Readiness,
+  readiness,
+  START_MS,
+  type ServerChange,
+  type StatsView,
+  serverChange,
+  statsView,
+  type ToolResult,
+  type ToolView,
+  toolView,
+} from "../../model/rest.ts";
+import type { ServerBodyInput } from "../../model/server-spec.ts";
+import {
+  type EventView,
+  eventView,
+  type ProgressView,
+  problem,
+  progressView,
+  type ServerView,
+  type SessionGrant,
+  type SessionRequest,
+  type SessionView,
+  serverView,
+  sessionGrant,
+  sessionView,
+} from "../../model/views.ts";
+import {
+  bodyText,
+  connectionFault,
+  type Exchange,
+  exchange,
+  exchangeJson,
+  faultOf,
+  type ManagerTarget,
+  parseAnswer,
+  parseWith,
+  serverTimeout,
+} from "./http.ts";
+import { readEvents, readLines } from "./streams.ts";
+
+export type { ManagerTarget } from "./http.ts";
+
+export interface Options {
+  /** 60 s when absent; ten minutes for what may have to fetch an image. */
+  deadline?: Deadline;
+}
+
+export interface ProgressOptions extends Options {
+  /** Called with each step while the answer is awaited. */
+  report?: (progress: ProgressView) => void;
+}
+
+export interface LogQuery {
+  /** The last lines to begin with; all that is kept when absent. */
+  tail?: number;
+  follow?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Every method throws a `Fault`: the manager's own, or `unreachable`, `timeout`, `cancelled` from the way there. */
+export class ManagerClient {
+  constructor(readonly target: ManagerTarget) {}
+
+  /** Resolves when a manager answers; `GET /health`. */
+  async health(options?: Options): Promise<void> {
+    await this.json(v.object({ status: v.literal("ok") }), "GET", "/health", "the health check", options);
+  }
+
+  async ready(options: Options = {}): Promise<Readiness> {
+    try {
+      return await this.json(readiness, "GET", "/readyz", "the readiness check", options);
+    } catch (error) {
+      // Not ready is an answer here, not a failure: it says so in its data.
+      if (error instanceof Fault && error.data?.ready === false) return { ready: false, reason: error.message };
+      throw error;
+    }
+  }
+
+  servers(options?: Options): Promise<ServerView[]> {
+    return this.json(v.array(serverView), "GET", "/servers", "the list of servers", options);
+  }
+
+  server(name: string, options?: Options): Promise<ServerView> {
+    return this.json(serverView, "GET", at(name), `the state of ${name}`, options);
+  }
+
+  inspect(name: string, options?: Options): Promise<Inspection> {
+    return this.json(inspection, "GET", at(name, "inspect"), `the inspection of ${name}`, options, true);
+  }
+
+  /** Starts what is defined under the name, or defines it with `body` first. Idempotent. */
+  start(name: string, body: ServerBodyInput | undefined, options: ProgressOptions = {}): Promise<ServerChange> {
+    return this.progress(serverChange, at(name, "start"), body ?? {}, `the start of ${name}`, options);
+  }
+
+  stop(name: string, options?: Options): Promise<ServerChange> {
+    return this.json(serverChange, "POST", at(name, "stop"), `the stop of ${name}`, options, true);
+  }
+
+  restart(name: string, options: ProgressOptions = {}): Promise<ServerChange> {
+    return this.progress(serverChange, at(name, "restart"), {}, `the restart of ${name}`, options);
+  }
+
+  /** Stops the server and forgets it. Idempotent for the container, `not-found` for an unknown name. */
+  async remove(name: string, options: Options = {}): Promise<void> {
+    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
+    const what = `the removal of ${name}`;
+    const query = { timeoutMs: serverTimeout(deadline) };
+    await exchange(this.target, { method: "DELETE", path: at(name), query, signal: deadline.signal, what });
+  }
+
+  tools(name: string, options: Options = {}): Promise<ToolView[]> {
+    const deadline = options.deadline ?? Deadline.in(START_MS);
+    return this.json(v.array(toolView), "GET", at(name, "tools"), `the tools of ${name}`, { deadline }, true);
+  }
+
+  /** Calls a tool. A result with `isError` is a result: the tool ran and says that it failed. */
+  async call(name: string, body: CallBody, options: ProgressOptions = {}): Promise<ToolResult> {
+    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
+    const what = `the call of ${body.tool}`;
+    const answer = await this.progress(callAnswer, at(name, "call"), body, what, { ...options, deadline });
+    return answer.result;
+  }
+
+  /** Lines of the server's stderr, oldest first. With `follow` it ends when the server's container does, or the signal says so. */
+  async *logs(name: string, { tail, follow = false, signal }: LogQuery = {}): AsyncGenerator<LogLineView> {
+    yield* this.follow(logLineView, at(name, "logs"), { tail, follow }, `the logs of ${name}`, signal);
+  }
+
+  stats(name: string, options?: Options): Promise<StatsView> {
+    return this.json(statsView, "GET", at(name, "stats"), `the figures of ${name}`, options, true);
+  }
+
+  sessions(options?: Options): Promise<SessionView[]> {
+    return this.json(v.array(sessionView), "GET", "/sessions", "the list of sessions", options);
+  }
+
+  /** Opens a session for a front that dials the bridge itself; only over the manager's socket. Release it at the end. */
+  acquire(request: SessionRequest, options: ProgressOptions = {}): Promise<SessionGrant> {
+    return this.progress(sessionGrant, "/sessions", request, `the session with ${request.server}`, options);
+  }
+
+  /** Idempotent: a session that is gone already is no fault. */
+  async release(session: string, options: Options = {}): Promise<void> {
+    const { signal } = options.deadline ?? Deadline.in(REQUEST_MS);
+    const path = `/sessions/${encodeURIComponent(session)}`;
+    await exchange(this.target, { method: "DELETE", path, signal, what: "the release of the session" });
+  }
+
+  /** The latest events, oldest first. */
+  events(limit = 100, options: Options = {}): Promise<EventView[]> {
+    return this.json(v.array(eventView), "GET", `/events?limit=${limit}`, "the list of events", options);
+  }
+
+  /** The latest `limit` events, then each new one until the signal ends it. */
+  async *followEvents(limit = 0, signal?: AbortSignal): AsyncGenerator<EventView> {
+    yield* this.follow(eventView, "/events", { limit, follow: true }, "the events", signal);
+  }
+
+  /** The OpenAPI document. */
+  openapi(options?: Options): Promise<Record<string, unknown>> {
+    return this.json(v.record(v.string(), v.unknown()), "GET", "/openapi.json", "the OpenAPI document", options);
+  }
+
+  /** `waits`: the route takes a `timeoutMs`, so that the manager gives up first, with the better message. */
+  private json<S extends v.GenericSchema>(
+    schema: S,
+    method: "GET" | "POST",
+    path: string,
+    what: string,
+    options: Options = {},
+    waits = false,
+  ): Promise<v.InferOutput<S>> {
+    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
+    const query = waits ? { query: { timeoutMs: serverTimeout(deadline) } } : {};
+    return exchangeJson(this.target, schema, { method, path, signal: deadline.signal, what, ...query });
+  }
+
+  /** A POST whose answer comes as NDJSON: progress lines, then the result or the problem. */
+  private async progress<S extends v.GenericSchema>(
+    schema: S,
+    path: string,
+    body: unknown,
+    what: string,
+    { deadline = Deadline.in(START_MS), report }: ProgressOptions,
+  ): Promise<v.InferOutput<S>> {
+    const { signal } = deadline;
+    const query = { timeoutMs: serverTimeout(deadline) };
+    const request: Exchange = { method: "POST", path, query, body, accept: NDJSON, signal, what };
+    const response = await exchange(this.target, request);
+    if (!isType(response, NDJSON)) {
+      return parseAnswer(schema, await bodyText(this.target, request, response), what);
+    }
+    for await (const text of this.guarded(request, readLines(bodyOf(response)))) {
+      if (text.trim() === "") continue;
+      const step = parseAnswer(progressLine, text, what);
+      if (step.error) throw faultOf(step.error);
+      if (step.progress) report?.(step.progress);
+      else return parseWith(schema, step.result, what);
+    }
+    throw connectionFault(this.target, request, new Error("the answer ended before its result"));
+  }
+
+  private async *follow<S extends v.GenericSchema>(
+    schema: S,
+    path: string,
+    query: Exchange["query"],
+    what: string,
+    outer: AbortSignal | undefined,
+  ): AsyncGenerator<v.InferOutput<S>> {
+    // Leaving the loop early must close the connection: a manager counts its listeners.
+    const left = new AbortController();
+    const signal = outer ? AbortSignal.any([outer, left.signal]) : left.signal;
+    const request: Exchange = { method: "GET", path, query: query ?? {}, accept: SSE, signal, what };
+    try {
+      const response = await exchange(this.target, request);
+      for await (const { event, data } of this.guarded(request, readEvents(bodyOf(response)))) {
+        if (event === "end") return;
+        if (event === "problem") throw faultOf(parseAnswer(problem, data, what));
+        yield parseAnswer(schema, data, what);
+      }
+      throw connectionFault(this.target, request, new Error("the stream ended without saying so"));
+    } catch (error) {
+      // The caller has ended it: that is the end of the stream, not a failure.
+      if (outer?.aborted) return;
+      throw error;
+    } finally {
+      left.abort();
+    }
+  }
+
+  /** The stream, with a connection that breaks in the middle as a fault. */
+  private async *guarded<T>(request: Exchange, stream: AsyncIterable<T>): AsyncGenerator<T> {
+    try {
+      yield* stream;
+    } catch (error) {
+      throw connectionFault(this.target, request, error);
+    }
+  }
+}
+
+/** A line of a progress stream: one of the three. */
+const progressLine = v.object({
+  progress: v.optional(progressView),
+  error: v.optional(problem),
+  result: v.optional(v.unknown()),
+});
+const NDJSON = "application/x-ndjson";
+const SSE = "text/event-stream";
+
+function at(name: string, verb?: string): string {
+  return `/servers/${encodeURIComponent(name)}${verb ? `/${verb}` : ""}`;
+}
+
+function isType(response: Response, type: string): boolean {
+  return response.headers.get("content-type")?.startsWith(type) === true;
+}
+
+function bodyOf(response: Response): ReadableStream<Uint8Array> {
+  if (!response.body) throw new Fault("internal", "the manager's answer has no body");
+  return response.body;
+}
