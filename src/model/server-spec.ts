@@ -42,7 +42,10 @@ const volumeObject = v.strictObject({
 /** `SOURCE:TARGET[:ro|rw]`, read-only unless `rw` is asked for. */
 const volumeText = v.pipe(
   v.string(),
-  v.regex(/^[^:]+:\/[^:]*(:(ro|rw))?$/, "expected SOURCE:TARGET or SOURCE:TARGET:rw"),
+  v.regex(
+    /^(\/|[a-zA-Z0-9])[^\0:]*:\/[^\0:]*(:(ro|rw))?$/,
+    "expected SOURCE:TARGET or SOURCE:TARGET:rw, SOURCE a volume's name or an absolute path",
+  ),
   v.transform((input) => {
     const [source = "", target = "", mode] = input.split(":");
     return { source, target, readOnly: mode !== "rw" };
