@@ -23,14 +23,15 @@ export async function runBun(
   const child = Bun.spawn([process.execPath, ...args], { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const said: string[] = [];
   const hear = (line: string) => {
-    said.push(line);
-    progress(line);
+    const harmless = withoutPasswords(line);
+    said.push(harmless);
+    progress(harmless);
   };
   const work = Promise.all([text(child.stdout), lines(child.stderr, hear), child.exited]);
   try {
     const [output, , code] = await deadline.race(`asking the npm registry for ${subject}`, work);
     if (code === 0) return output;
-    throw registryFault(subject, [output, ...said].join("\n"));
+    throw registryFault(subject, [withoutPasswords(output), ...said].join("\n"));
   } finally {
     child.kill("SIGKILL");
     work.catch(() => {});
@@ -77,14 +78,16 @@ function registryFault(subject: string, output: string): Fault {
   return known?.fault(subject, detail) ?? new Fault("internal", `installing ${subject} failed: ${detail}`);
 }
 
-/** The most telling line, bounded; a registry's URL may carry a password. */
+/** The URL of a registry may carry a password. */
+function withoutPasswords(text: string): string {
+  return text.replaceAll(/\/\/[^/@\s]*@/g, "//");
+}
+
+/** The most telling line, bounded. */
 function lastWords(output: string): string {
   const said = output.split("\n").filter((line) => line.trim() !== "");
   const line = said.find((candidate) => candidate.startsWith("error:")) ?? said.at(-1) ?? "no reason given";
-  return line
-    .replace(/^error:\s*/, "")
-    .replaceAll(/\/\/[^/@\s]*@/g, "//")
-    .slice(0, 300);
+  return line.replace(/^error:\s*/, "").slice(0, 300);
 }
 
 async function text(stream: ReadableStream<Uint8Array>): Promise<string> {

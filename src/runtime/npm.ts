@@ -146,6 +146,21 @@ function platformFlags(platform: NpmPlatform | undefined): string[] {
   return platform.libc ? [...flags, `--libc=${platform.libc}`] : flags;
 }
 
+/**
+ * Flags of the Bun that runs an installed program: without them it would take .env and bunfig.toml (`preload` is code)
+ * out of the server's working directory, and fetch packages that are not installed.
+ */
+export const BUN_RUN_FLAGS = ["--no-env-file", "--no-install", "--config=/dev/null"] as const;
+
+/** How a spec names one of several programs: `command: [PROGRAM, first arguments…]`; `args` follow. */
+export function npmProgram(spec: { command?: string[] | undefined; args?: string[] | undefined }): {
+  bin: string | undefined;
+  args: string[];
+} {
+  const [bin, ...first] = spec.command ?? [];
+  return { bin, args: [...first, ...(spec.args ?? [])] };
+}
+
 const marker = v.object({ package: v.string(), version: v.string(), integrity: v.string() });
 
 /** What is installed in the folder, completely; undefined where nothing is. Needs no network. */
