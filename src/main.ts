@@ -22,7 +22,9 @@ async function run(): Promise<number> {
     case "serve":
       return (await import("./serve.ts")).serveMain(rest);
     default:
-      return (await import("./cli/main.ts")).cliMain(process.argv.slice(2));
+      return (await import("./cli/main.ts")).cliMain(process.argv.slice(2), {
+        checkEngine: async () => (await import("./services.ts")).checkEngine(),
+      });
   }
 }
 

@@ -1,0 +1,75 @@
+import * as v from "valibot";
+import type { Inspection } from "../model/rest.ts";
+import { command } from "./command.ts";
+import { hardening } from "./hardening.ts";
+import { reach } from "./reach.ts";
+import { stateCell } from "./servers.ts";
+import { onStdout, oneLine, print, printJson } from "./terminal.ts";
+import { formatAge, formatMs } from "./units.ts";
+
+export const inspect = command({
+  define: (program) => program.argument("<name>", "the server"),
+  examples: [
+    ["linkspan inspect files", "the spec, the lock-in as the engine reports it, and the health"],
+    ["linkspan inspect files --json", "everything, the engine's own description too"],
+  ],
+  options: v.object({}),
+  async run({ args: [name = ""], json }) {
+    const found = await (await reach()).inspect(name);
+    if (json) return printJson(found);
+    const sections = { Server: server(found), "Locked in": hardening(found), Health: health(found) };
+    const blocks = Object.entries(sections)
+      .filter(([, rows]) => rows.length > 0)
+      .map(([title, rows]) => block(title, rows));
+    if (found.gaps.length > 0)
+      blocks.push(
+        block(
+          "Weaker than asked",
+          found.gaps.map((gap) => [gap.field, gap.message]),
+        ),
+      );
+    print(blocks.join("\n\n"));
+  },
+});
+
+type Rows = string[][];
+
+function block(title: string, rows: Rows): string {
+  const width = Math.max(...rows.map(([key = ""]) => key.length)) + 2;
+  const lines = rows.map(([key = "", value = ""]) => `  ${onStdout.dim(key.padEnd(width))}${value}`);
+  return [onStdout.bold(title), ...lines].join("\n");
+}
+
+function server({ view, spec }: Inspection): Rows {
+  const environment = [...Object.keys(spec.env), ...Object.keys(spec.secrets).map((key) => `${key} (secret)`)];
+  const addresses = view.addresses.map((one) => (one.kind === "tcp" ? `${one.host}:${one.port}` : one.path));
+  return filled([
+    ["name", view.name],
+    ["image", spec.image],
+    ["entrypoint", spec.command?.join(" ") ?? ""],
+    ["arguments", spec.args?.join(" ") ?? ""],
+    ["state", stateCell(view) + (view.since === undefined ? "" : `, for ${formatAge(view.since)}`)],
+    ["runtime", view.runtime],
+    ["container", view.container ?? ""],
+    ["bridge at", addresses.join(", ")],
+    ["sessions", String(view.sessions)],
+    ["environment", environment.join(", ")],
+  ]);
+}
+
+function health({ health: bridge, spec }: Inspection): Rows {
+  if (!bridge) return [["bridge", "does not answer (the server does not run)"]];
+  return [
+    ["bridge", `${bridge.status}, version ${bridge.version}, up ${formatMs(bridge.uptimeMs)}`],
+    ["processes", `${bridge.processes} for ${bridge.sessions} sessions`],
+    ["in flight", `${bridge.inFlight} requests over ${bridge.connections} connections`],
+    ["checked", `every ${formatMs(spec.health.interval)}, ${spec.health.retries} failures mean unhealthy`],
+  ];
+}
+
+/** Rows with something to say, made safe for the terminal. */
+export function filled(rows: Rows): Rows {
+  return rows
+    .filter(([, value]) => value !== undefined && value !== "")
+    .map(([key = "", value = ""]) => [key, key === "state" ? value : oneLine(value)]);
+}
