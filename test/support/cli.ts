@@ -1,0 +1,55 @@
+/** The CLI as users meet it: the compiled executable, its own data directory, its exit code and both its outputs. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BINARY } from "./binary.ts";
+
+export interface Ran {
+  code: number;
+  out: string;
+  err: string;
+  ms: number;
+}
+
+export interface RunOptions {
+  env?: Record<string, string | undefined>;
+  cwd?: string;
+  stdin?: string;
+  timeoutMs?: number;
+}
+
+/** Runs `linkspan ARGS` to its end. Variables that would steer it are not inherited. */
+export async function linkspan(args: string[], options: RunOptions = {}): Promise<Ran> {
+  const startedAt = performance.now();
+  const child = Bun.spawn([BINARY, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: cleanEnv(options.env),
+    stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: options.timeoutMs ?? 60_000,
+    killSignal: "SIGKILL",
+  });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, out, err, ms: performance.now() - startedAt };
+}
+
+export function cleanEnv(extra: Record<string, string | undefined> = {}): Record<string, string | undefined> {
+  const inherited = Object.entries(process.env).filter(
+    ([key]) => !/^(LINKSPAN_|MCP_|NO_COLOR$|FORCE_COLOR$|CLICOLOR|XDG_|BUN_)/.test(key),
+  );
+  return { ...Object.fromEntries(inherited), ...extra };
+}
+
+/** A directory that goes with `await using`. */
+export async function tempDir(name: string): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), `linkspan-${name}-`));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** The fault on the last line of stderr, as `--json` prints it. */
+export function faultLine(ran: Ran): { kind: string; message: string; hint?: string; data?: Record<string, unknown> } {
+  const lines = ran.err.trimEnd().split("\n");
+  if (lines.length !== 1) throw new Error(`expected one line on stderr, got ${JSON.stringify(ran.err)}`);
+  return JSON.parse(lines[0] ?? "").error;
+}
