@@ -1,7 +1,8 @@
 /** What needs no manager: help, usage errors, exit codes, where output goes. */
 import { expect, test } from "bun:test";
 import { BUILT_IN, COMMANDS, ROLES } from "../../src/cli/commands.ts";
-import { faultLine, linkspan } from "../support/cli.ts";
+import { BINARY } from "../support/binary.ts";
+import { cleanEnv, faultLine, inTerminal, linkspan } from "../support/cli.ts";
 
 test("without arguments it shows a short help on stdout, every command in it", async () => {
   const ran = await linkspan([]);
@@ -81,4 +82,20 @@ test("no colour without a terminal", async () => {
     const ran = await linkspan(args);
     expect(ran.out + ran.err).not.toContain("\x1b");
   }
+});
+
+test("colour in a terminal, unless NO_COLOR is set and not empty", async () => {
+  expect((await inTerminal([])).bytes).toContain("\x1b[1m");
+  expect((await inTerminal([], { env: { NO_COLOR: "" } })).bytes).toContain("\x1b[1m");
+  for (const args of [[], ["run", "--help"], ["nonsense"]]) {
+    expect((await inTerminal(args, { env: { NO_COLOR: "1" } })).bytes).not.toContain("\x1b");
+    expect((await inTerminal(args, { env: { TERM: "dumb" } })).bytes).not.toContain("\x1b");
+  }
+});
+
+test("a reader that has gone is no error", async () => {
+  const command = `"$0" --help | head -c 0; echo "\${PIPESTATUS[0]}"`;
+  const child = Bun.spawn(["bash", "-c", command, BINARY], { env: cleanEnv(), stdout: "pipe", stderr: "pipe" });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect({ out, err }).toEqual({ out: "0\n", err: "" });
 });

@@ -53,3 +53,37 @@ export function faultLine(ran: Ran): { kind: string; message: string; hint?: str
   if (lines.length !== 1) throw new Error(`expected one line on stderr, got ${JSON.stringify(ran.err)}`);
   return JSON.parse(lines[0] ?? "").error;
 }
+
+export interface Screen {
+  code: number;
+  /** Everything that was written to the terminal, escape sequences included. */
+  bytes: string;
+}
+
+/** Runs `linkspan ARGS` in a terminal of its own. `onOutput` sees what was written so far and may type or signal. */
+export async function inTerminal(
+  args: string[],
+  options: RunOptions & { columns?: number; onOutput?: (bytes: string, child: Bun.Subprocess) => void } = {},
+): Promise<Screen> {
+  let bytes = "";
+  let child: Bun.Subprocess | undefined;
+  const decoder = new TextDecoder();
+  const terminal = new Bun.Terminal({
+    cols: options.columns ?? 100,
+    rows: 50,
+    data(_, chunk) {
+      bytes += decoder.decode(chunk, { stream: true });
+      if (child) options.onOutput?.(bytes, child);
+    },
+  });
+  child = Bun.spawn([BINARY, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: cleanEnv({ TERM: "xterm-256color", ...options.env }),
+    terminal,
+    timeout: options.timeoutMs ?? 60_000,
+    killSignal: "SIGKILL",
+  });
+  const code = await child.exited;
+  terminal.close();
+  return { code, bytes };
+}
