@@ -20,8 +20,15 @@ export const timeoutMs = v.pipe(
   duration(1, TIMEOUT_MS_MAX),
 );
 
-/** Body of `POST /servers/:name/start`: a spec, or nothing at all to start what is already defined under the name. */
-export const startBody = v.union([v.strictObject({}), serverBody]);
+/**
+ * Body of `POST /servers/:name/start`: a spec, or nothing at all (undefined) to start what is defined under the name.
+ * Not a union: its errors would say only that neither of the two fits.
+ */
+export const startBody = v.pipe(
+  v.unknown(),
+  v.transform((body) => (isEmptyObject(body) ? undefined : body)),
+  v.optional(serverBody),
+);
 
 /** What a start, stop or restart did, as a sentence, and the server as it is now. */
 export const serverChange = v.object({ message: v.string(), ...serverView.entries });
@@ -112,6 +119,13 @@ export const inspection = v.object({
 });
 export type Inspection = v.InferOutput<typeof inspection>;
 
+/** `GET /health` and `GET /healthz` */
+export const healthView = v.object({ status: v.literal("ok") });
+
 /** `GET /readyz`: 200 when ready, 503 when not. */
 export const readiness = v.object({ ready: v.boolean(), reason: v.optional(v.string()) });
 export type Readiness = v.InferOutput<typeof readiness>;
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
+}

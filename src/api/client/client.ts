@@ -8,6 +8,7 @@ import { Fault } from "../../base/fault.ts";
 import {
   type CallBody,
   callAnswer,
+  healthView,
   type Inspection,
   inspection,
   type LogLineView,
@@ -78,7 +79,7 @@ export class ManagerClient {
 
   /** Resolves when a manager answers; `GET /health`. */
   async health(options?: Options): Promise<void> {
-    await this.json(v.object({ status: v.literal("ok") }), "GET", "/health", "the health check", options);
+    await this.json(healthView, "GET", "/health", "the health check", options);
   }
 
   async ready(options: Options = {}): Promise<Readiness> {

@@ -1,0 +1,131 @@
+/** Servers: what is known, what runs, starting and stopping it. */
+import * as v from "valibot";
+import { Fault } from "../../base/fault.ts";
+import { inspection, REQUEST_MS, START_MS, serverChange, startBody, statsView } from "../../model/rest.ts";
+import { name, type ServerBody } from "../../model/server-spec.ts";
+import { serverView } from "../../model/views.ts";
+import { type Asked, route } from "../route.ts";
+
+const params = { name };
+
+export const serverRoutes = [
+  route({
+    method: "GET",
+    path: "/servers",
+    id: "servers",
+    summary: "All known servers, by name",
+    answers: "The servers.",
+    answer: v.array(serverView),
+    run: ({ manager }) => manager.servers(),
+  }),
+  route({
+    method: "GET",
+    path: "/servers/:name",
+    id: "server",
+    summary: "One server's state",
+    params,
+    answers: "The server.",
+    answer: serverView,
+    faults: ["not-found"],
+    run: ({ manager, name }) => manager.server(name),
+  }),
+  route({
+    method: "GET",
+    path: "/servers/:name/inspect",
+    id: "inspect",
+    summary: "Everything about one server: its spec with all defaults, what the engine says, its bridge's health",
+    params,
+    waitMs: REQUEST_MS,
+    answers: "The server. Secrets and environment values are masked.",
+    answer: inspection,
+    faults: ["not-found", "unreachable"],
+    run: async ({ manager, name, deadline }) => {
+      const { raw, health, ...found } = await manager.inspect(name, deadline);
+      return { ...found, ...(raw === undefined ? {} : { raw }), ...(health === undefined ? {} : { health }) };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/servers/:name/start",
+    id: "start",
+    summary: "Start a server; with a spec as body, define it first. Idempotent",
+    params,
+    body: startBody,
+    waitMs: START_MS,
+    progress: true,
+    answers: "The server, which runs.",
+    answer: serverChange,
+    faults: ["not-found", "conflict", "unsupported", "server-failed", "unreachable", "exhausted"],
+    run: async (asked) => ({ ...(await startServer(asked)), message: "server started" }),
+  }),
+  route({
+    method: "POST",
+    path: "/servers/:name/stop",
+    id: "stop",
+    summary: "Stop a server. Idempotent",
+    params,
+    waitMs: REQUEST_MS,
+    answers: "The server, which does not run. Its container stays, for its logs.",
+    answer: serverChange,
+    faults: ["not-found", "unreachable"],
+    run: async ({ manager, name, deadline }) => ({
+      ...(await manager.stop(name, deadline)),
+      message: "server stopped",
+    }),
+  }),
+  route({
+    method: "POST",
+    path: "/servers/:name/restart",
+    id: "restart",
+    summary: "Stop a server, if it runs, and start it",
+    params,
+    waitMs: START_MS,
+    progress: true,
+    answers: "The server, which runs.",
+    answer: serverChange,
+    faults: ["not-found", "unsupported", "server-failed", "unreachable", "exhausted"],
+    run: async ({ manager, name, report, deadline }) => ({
+      ...(await manager.restart(name, report, deadline)),
+      message: "server restarted",
+    }),
+  }),
+  route({
+    method: "DELETE",
+    path: "/servers/:name",
+    id: "remove",
+    summary: "Stop a server, remove its container and forget it, unless the configuration file names it",
+    params,
+    waitMs: REQUEST_MS,
+    answers: "It is gone.",
+    faults: ["not-found", "unreachable"],
+    run: async ({ manager, calls, metrics, name, deadline }) => {
+      await calls.letGo(name);
+      await manager.remove(name, deadline);
+      metrics.forget(name);
+      return undefined;
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/servers/:name/stats",
+    id: "stats",
+    summary: "Memory, CPU and processes of a running server",
+    params,
+    waitMs: REQUEST_MS,
+    answers: "The figures now.",
+    answer: statsView,
+    faults: ["not-found", "conflict", "unsupported", "unreachable"],
+    run: ({ manager, name, deadline }) => manager.stats(name, deadline),
+  }),
+];
+
+/** A changed spec is refused while the server has sessions; one that only waits for calls of ours is given up for it. */
+async function startServer({ manager, calls, name, body, report, deadline }: Asked<unknown, ServerBody | undefined>) {
+  try {
+    return await manager.start(name, body, report, deadline);
+  } catch (error) {
+    const conflict = error instanceof Fault && error.kind === "conflict";
+    if (!conflict || !(await calls.letGo(name))) throw error;
+    return await manager.start(name, body, report, deadline);
+  }
+}

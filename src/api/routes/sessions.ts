@@ -1,0 +1,50 @@
+/** Sessions: who talks to which server. */
+import * as v from "valibot";
+import { START_MS } from "../../model/rest.ts";
+import { sessionGrant, sessionRequest, sessionView } from "../../model/views.ts";
+import { route } from "../route.ts";
+
+const session = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,200}$/, "expected a session's id"));
+
+export const sessionRoutes = [
+  route({
+    method: "GET",
+    path: "/sessions",
+    id: "sessions",
+    summary: "Open sessions",
+    answers: "The sessions.",
+    answer: v.array(sessionView),
+    run: ({ manager }) => manager.sessions(),
+  }),
+  route({
+    method: "POST",
+    path: "/sessions",
+    id: "acquire",
+    summary: "Open a session for a front that dials the bridge itself; the answer holds the bridge's token",
+    access: "socket",
+    body: sessionRequest,
+    waitMs: START_MS,
+    progress: true,
+    answers: "Where to dial, and with what.",
+    answer: sessionGrant,
+    faults: ["not-found", "unsupported", "server-failed", "unreachable", "exhausted"],
+    run: async ({ manager, body, report, deadline, signal }) => {
+      const grant = await manager.acquire(body, "front", report, deadline);
+      // Nobody is left to use it, or to release it.
+      if (signal.aborted) manager.release(grant.session);
+      return grant;
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/sessions/:id",
+    id: "release",
+    summary: "Release a session. Idempotent",
+    params: { id: session },
+    answers: "It is released.",
+    run: ({ manager, params }) => {
+      manager.release(params.id ?? "");
+      return undefined;
+    },
+  }),
+];

@@ -1,0 +1,135 @@
+/** Serves the REST API: on TCP for whoever has the token, on a unix socket for whoever may open the file. */
+import { chmodSync, rmSync } from "node:fs";
+import type { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { ToolCalls } from "../gateway/tool-calls.ts";
+import type { Manager } from "../manager/manager.ts";
+import { createApp } from "./app.ts";
+import type { Door } from "./guard.ts";
+import { Metrics } from "./metrics.ts";
+
+export interface ApiOptions {
+  tcp?: {
+    /** An address of this machine; `127.0.0.1` unless somebody asked for more. */
+    host: string;
+    /** 0 is any free port. */
+    port: number;
+    /** The bearer token that every request needs, but for `GET /health`. */
+    token: string;
+    /** Names, beside `localhost` and addresses, that the Host header may have. */
+    hosts?: readonly string[];
+  };
+  /** Path of the unix socket; 0600, no token. Whoever calls this holds the lock of the data directory. */
+  socket?: string;
+  /** Hears of failures that are ours, for the log. */
+  onDefect: (fault: Fault) => void;
+}
+
+export interface Api {
+  /** Of the TCP side: `http://127.0.0.1:8080`. */
+  url: string | undefined;
+  port: number | undefined;
+  socket: string | undefined;
+  /** Requests that are being answered, streams included. */
+  readonly pending: number;
+  /** Takes no new requests, lets those under way end until the deadline, then cuts them. Idempotent. */
+  close(deadline: Deadline): Promise<void>;
+}
+
+type Server = Bun.Server<undefined>;
+
+/** Bun's own limit answers without a word; the one of input.ts has a problem body, and reads no further either. */
+const NO_LIMIT_OF_BUN = Number.MAX_SAFE_INTEGER;
+/** A kept connection without a request, and a client that takes this long to send one, seconds. */
+const IDLE_S = 60;
+/**
+ * On a unix socket Bun 1.4.5 does not heed `server.timeout`, and without this option cuts a quiet answer after 10 s;
+ * its types do not know the option there. Whoever may open the socket may also keep it open.
+ */
+const NEVER_IDLE: object = { idleTimeout: 0 };
+
+/** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
+export function serveApi(manager: Manager, options: ApiOptions): Api {
+  const calls = new ToolCalls({
+    acquire: (server, report, deadline) =>
+      manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
+    release: (session) => manager.release(session),
+  });
+  const app = createApp({ manager, calls, metrics: new Metrics() }, options.onDefect);
+  const servers: Server[] = [];
+  const listen = (where: { hostname: string; port: number } | { unix: string }, door: Door) => {
+    const common = {
+      maxRequestBodySize: NO_LIMIT_OF_BUN,
+      fetch: (request: Request, server: Server) => {
+        // An answer may take as long as it takes: each route has its own deadline, and streams have none.
+        server.timeout(request, 0);
+        return app.fetch(request, { door });
+      },
+    };
+    const server =
+      "unix" in where
+        ? Bun.serve({ ...where, ...common, ...NEVER_IDLE })
+        : Bun.serve({ ...where, ...common, idleTimeout: IDLE_S });
+    servers.push(server);
+    return server;
+  };
+  try {
+    const { tcp, socket } = options;
+    if (socket !== undefined) listenOnSocket(socket, () => listen({ unix: socket }, { token: undefined, hosts: [] }));
+    const hosts = tcp?.hosts?.map((host) => host.toLowerCase()) ?? [];
+    const bound =
+      tcp && listenOnPort(tcp, () => listen({ hostname: tcp.host, port: tcp.port }, { token: tcp.token, hosts }));
+    return {
+      url: bound?.url.origin,
+      port: bound?.port,
+      socket,
+      get pending() {
+        return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
+      },
+      close: (deadline) => close(servers, calls, socket, deadline),
+    };
+  } catch (error) {
+    for (const server of servers) void server.stop(true);
+    throw error;
+  }
+}
+
+function listenOnSocket(path: string, listen: () => void): void {
+  // Left by a manager that was killed; a living one would hold the lock.
+  rmSync(path, { force: true });
+  // Nobody else may connect between the binding and the change of its mode.
+  const before = process.umask(0o177);
+  try {
+    listen();
+  } finally {
+    process.umask(before);
+  }
+  chmodSync(path, 0o600);
+}
+
+function listenOnPort({ host, port }: { host: string; port: number }, listen: () => Server): Server {
+  try {
+    return listen();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EADDRINUSE") {
+      throw new Fault("conflict", `port ${port} on ${host} is taken`, {
+        cause: error,
+        hint: `End what listens there, or choose another port with --port; 0 is any free one.`,
+        data: { host, port },
+      });
+    }
+    const why = code === "EACCES" ? "needs more rights" : "cannot be listened on";
+    throw new Fault("forbidden", `port ${port} on ${host} ${why}`, { cause: error, data: { host, port } });
+  }
+}
+
+async function close(servers: Server[], calls: ToolCalls, socket: string | undefined, deadline: Deadline) {
+  const ended = servers.splice(0).map(async (server) => {
+    // Streams of logs and events never end by themselves: what is left at the deadline is cut.
+    await deadline.race("the end of requests", server.stop(false)).catch(() => server.stop(true));
+  });
+  await Promise.all(ended);
+  await calls.close();
+  if (socket !== undefined) rmSync(socket, { force: true });
+}

@@ -1,0 +1,72 @@
+/** A session with a bridge as a transport of the MCP SDK: one message is one line. */
+import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
+import { Fault } from "../base/fault.ts";
+import type { Session, SessionEnd } from "../transport/session.ts";
+
+export class SessionTransport implements Transport {
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: Transport["onmessage"];
+  /** How the session ended; undefined while it lives. */
+  end: SessionEnd | undefined;
+  private readonly waiting: Array<() => void> = [];
+
+  constructor(private readonly session: Session) {}
+
+  start(): Promise<void> {
+    this.session.open({
+      line: (line) => this.receive(line),
+      drained: () => this.wake(),
+      ended: (end) => {
+        this.end = end;
+        this.wake();
+        this.onclose?.();
+      },
+    });
+    return Promise.resolve();
+  }
+
+  /** Resolves when the bridge's buffers have room again, so that a slow server slows down its callers. */
+  async send(message: JSONRPCMessage): Promise<void> {
+    if (this.end) throw endFault(this.end);
+    const line = JSON.stringify(message);
+    const bytes = Buffer.byteLength(line);
+    if (bytes > this.session.messageBytes) {
+      throw new Fault("too-large", `the message has ${bytes} bytes; this server takes ${this.session.messageBytes}`, {
+        hint: "Raise limits.message of the server.",
+        data: { bytes, limitBytes: this.session.messageBytes },
+      });
+    }
+    if (this.session.send(line)) return;
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  close(): Promise<void> {
+    this.session.detach();
+    return Promise.resolve();
+  }
+
+  private receive(line: string): void {
+    let message: JSONRPCMessage;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      // The bridge lets only JSON-RPC through; what is broken in it all the same belongs to no request.
+      this.onerror?.(new Fault("server-failed", "the server sent a message that is not JSON"));
+      return;
+    }
+    this.onmessage?.(message);
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+}
+
+/** Why a session is over, for whoever waits for an answer on it. */
+export function endFault(end: SessionEnd): Fault {
+  if (end.why === "lost") return end.fault;
+  if (end.why === "detached") return new Fault("cancelled", "the session with the server was closed");
+  const { reason, code, signal, oom, stderr } = end.report;
+  return new Fault("server-failed", reason, { data: { code, signal, oom, stderr } });
+}
