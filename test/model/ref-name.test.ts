@@ -8,6 +8,8 @@ test.each([
   ["npm:@modelcontextprotocol/server-filesystem@2025.8.21", "server-filesystem"],
   ["npm:left-pad@1.0.0", "left-pad"],
   ["npm:Left_Pad", "left_pad"],
+  ["exec:/usr/local/bin/My-Server", "my-server"],
+  ["exec:serve", "serve"],
   ["alpine", "alpine"],
   ["alpine:3.20", "alpine"],
   ["ghcr.io/github/github-mcp-server:v1", "github-mcp-server"],
