@@ -1,0 +1,107 @@
+/**
+ * The states of a server and what leads from one to the next. Pure: the driver (server.ts) tells what happened, this
+ * table says what it means.
+ */
+import type { ServerState } from "../model/views.ts";
+import type { Instance } from "../runtime/runtime.ts";
+
+export interface Condition {
+  state: ServerState;
+  /** Why it is so, where there is something to say. */
+  reason?: string;
+  /** Probes in a row that were not answered. */
+  misses: number;
+}
+
+export type Happening =
+  /** A start was asked for. */
+  | { kind: "start" }
+  /** The engine has made the container; it is being started. */
+  | { kind: "created" }
+  /** The bridge answers. */
+  | { kind: "answered" }
+  /** The bridge does not answer, or says that it is not well. */
+  | { kind: "missed"; reason: string }
+  /** The start failed for good. */
+  | { kind: "failed"; reason: string }
+  /** A server process inside has ended by itself; the bridge runs on. */
+  | { kind: "process-ended"; reason: string }
+  | { kind: "stop" }
+  | { kind: "stopped" }
+  /** The engine's word. `anew`: another incarnation than the one that was known. */
+  | { kind: "engine"; state: Instance["state"]; anew: boolean; exit?: Instance["exit"] };
+
+export const DEFINED: Condition = { state: "defined", misses: 0 };
+
+/** The states in which there is something to stop. */
+export const ALIVE: ReadonlySet<ServerState> = new Set(["creating", "starting", "ready", "unhealthy", "stopping"]);
+
+/** What follows; the same object when nothing changes. `retries`: this many misses in a row make it unhealthy. */
+export function next(now: Condition, happening: Happening, retries: number): Condition {
+  switch (happening.kind) {
+    case "start":
+      return { state: "creating", misses: 0 };
+    case "created":
+      return now.state === "creating" ? { state: "starting", misses: 0 } : now;
+    case "answered":
+      return answered(now);
+    case "missed":
+      return missed(now, happening.reason, retries);
+    case "failed":
+      return { state: "failed", reason: happening.reason, misses: 0 };
+    case "process-ended":
+      return now.state === "ready" ? { ...now, reason: happening.reason } : now;
+    case "stop":
+      return ALIVE.has(now.state) ? { state: "stopping", misses: 0 } : now;
+    case "stopped":
+      return now.state === "defined" ? now : { state: "stopped", misses: 0 };
+    case "engine":
+      return engine(now, happening);
+  }
+}
+
+function answered(now: Condition): Condition {
+  if (now.state === "starting" || now.state === "unhealthy") return { state: "ready", misses: 0 };
+  // What was said of a server process stays true; only the misses are forgotten.
+  return now.state === "ready" && now.misses > 0 ? { ...now, misses: 0 } : now;
+}
+
+function missed(now: Condition, reason: string, retries: number): Condition {
+  if (now.state === "unhealthy") return { ...now, reason, misses: now.misses + 1 };
+  // While it starts nobody expects an answer: the start has a deadline of its own.
+  if (now.state !== "ready") return now;
+  const misses = now.misses + 1;
+  return misses >= retries ? { state: "unhealthy", reason, misses } : { ...now, misses };
+}
+
+function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind: "engine" }>): Condition {
+  switch (state) {
+    case "pending":
+      return now;
+    case "starting":
+    case "running":
+    case "draining":
+      // Started by somebody else, or replaced by the engine: what was known of the old one is void.
+      if (now.state === "stopped" || now.state === "failed" || now.state === "defined") return STARTING;
+      return anew && (now.state === "ready" || now.state === "unhealthy") ? STARTING : now;
+    case "ended":
+      return ended(now, exit);
+    case "lost":
+      return lost(now);
+  }
+}
+
+const STARTING: Condition = { state: "starting", misses: 0 };
+
+function ended(now: Condition, exit: Instance["exit"]): Condition {
+  // A start knows best why its container ended and says so itself; a stop expects it.
+  if (now.state !== "ready" && now.state !== "unhealthy" && now.state !== "starting") return now;
+  if (exit?.reason === "finished") return { state: "stopped", reason: exit.message, misses: 0 };
+  return { state: "failed", reason: exit?.message ?? "it ended without a word", misses: 0 };
+}
+
+function lost(now: Condition): Condition {
+  if (now.state === "stopping" || now.state === "stopped") return { state: "stopped", misses: 0 };
+  if (now.state === "failed" || now.state === "defined" || now.state === "creating") return now;
+  return { state: "failed", reason: "it was removed by somebody else", misses: 0 };
+}
