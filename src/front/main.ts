@@ -1,3 +1,60 @@
-export async function frontMain(_argv: string[], _embedded: () => Promise<unknown>): Promise<number> {
-  return 1;
+/** `linkspan mcp SERVER`: what an MCP client launches. Nothing but protocol goes to stdout, words go to stderr. */
+import { writeSync } from "node:fs";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { type FrontArguments, parseArguments, USAGE } from "./arguments.ts";
+import { sentence } from "./messages.ts";
+import { type EmbeddedManager, Opening } from "./opening.ts";
+import { Relay } from "./relay.ts";
+
+/** What the client has not read by then is lost; it may be gone. */
+const FLUSH_MS = 500;
+
+/** `embedded` makes the manager of this process; called only for `--embedded`. Ends the process itself. */
+export async function frontMain(argv: readonly string[], embedded: () => Promise<EmbeddedManager>): Promise<number> {
+  const asked = read(argv);
+  if (asked === undefined) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (asked instanceof Fault && process.stdin.isTTY) {
+    warn(sentence(asked));
+    return asked.faces.exit;
+  }
+  const opening =
+    asked instanceof Fault
+      ? { open: () => Promise.reject(asked), cancel: () => {}, close: async () => {} }
+      : new Opening(asked, embedded, warn);
+  const relay = new Relay(opening, warn);
+  process.on("SIGTERM", () => relay.terminate());
+  process.on("SIGINT", () => relay.terminate());
+  process.on("SIGHUP", () => relay.terminate());
+  const code = await relay.run();
+  await Promise.all([
+    Deadline.in(FLUSH_MS)
+      .race("the last answers", relay.flushed())
+      .catch(() => {}),
+    opening.close(),
+  ]);
+  // A read of stdin that waits for the client would keep the process alive.
+  process.exit(code);
+}
+
+function read(argv: readonly string[]): FrontArguments | Fault | undefined {
+  try {
+    const asked = parseArguments(argv);
+    // The background manager and the embedded one look into the environment, too.
+    if (asked?.dataDir) process.env.LINKSPAN_DATA_DIR = asked.dataDir;
+    return asked;
+  } catch (error) {
+    return Fault.from(error);
+  }
+}
+
+function warn(message: string): void {
+  try {
+    writeSync(2, `linkspan: ${message}\n`);
+  } catch {
+    // A closed or full stderr must not end a session.
+  }
 }

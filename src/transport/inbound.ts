@@ -1,88 +1,61 @@
 /**
- * Splits what a bridge sends into payload (forwarded as ranges of the chunks that came, never copied) and control
- * frames (taken out by a prefix compare at the start of a line). Pure: no I/O.
+ * Splits what a bridge sends into payload and control frames. Pure: no I/O.
+ *
+ * Payload comes out as ranges of whole lines, as long as they can be: a client must never be left with half a message
+ * when the connection is lost, and after a resume the bridge sends a message again that has come only in part.
  */
+import { LineSplitter, type OnLine, RangeJoiner } from "../../bridge/lines.ts";
 import { CONTROL_PREFIX, LIMITS } from "../../bridge/wire.ts";
 
 const PREFIX = Buffer.from(CONTROL_PREFIX);
-const NEWLINE = 0x0a;
+/** The first byte of the prefix that no JSON-RPC message has in this place: the `l` of `{"link":`. */
+const TELLING = 2;
 
 export interface InboundEvents {
-  /** A range of payload: any number of whole lines, maybe with a part of a line at either end. */
+  /** Whole lines with their newlines; the bytes may be kept. */
   payload(range: Uint8Array): void;
   /** A control frame without its newline. */
   control(line: string): void;
-  /** A control frame is longer than the wire allows; nothing more can be read. */
+  /** A line is longer than any wire allows. Called once; nothing more is to be pushed. */
   overlong(): void;
 }
 
 export class Inbound {
   /** JSON-RPC messages received completely. */
   messages = 0;
-  private atLineStart = true;
-  /** The first bytes of a line that may still turn out to be a control frame; shorter than the prefix. */
-  private held: Uint8Array | undefined;
-  /** The parts of the control frame being received, or undefined between frames. */
-  private frame: Uint8Array[] | undefined;
-  private frameBytes = 0;
+  private readonly lines: LineSplitter;
+  private readonly joined: RangeJoiner;
 
-  constructor(private readonly events: InboundEvents) {}
-
-  push(received: Uint8Array): void {
-    const chunk = this.held ? Buffer.concat([this.held, received]) : received;
-    this.held = undefined;
-    let payloadFrom = 0;
-    let at = 0;
-    while (at < chunk.byteLength) {
-      if (this.frame) {
-        at = this.takeFrame(chunk, at);
-        if (at < 0) return;
-        payloadFrom = at;
-        continue;
-      }
-      const match = this.atLineStart ? prefixAt(chunk, at) : "no";
-      if (match !== "no") {
-        if (at > payloadFrom) this.events.payload(chunk.subarray(payloadFrom, at));
-        if (match === "partly") {
-          this.held = chunk.subarray(at);
-          return;
-        }
-        this.frame = [];
-        this.frameBytes = 0;
-        continue;
-      }
-      const newline = chunk.indexOf(NEWLINE, at);
-      this.atLineStart = newline >= 0;
-      if (newline < 0) break;
-      this.messages += 1;
-      at = newline + 1;
-    }
-    if (payloadFrom < chunk.byteLength) this.events.payload(payloadFrom === 0 ? chunk : chunk.subarray(payloadFrom));
+  constructor(private readonly events: InboundEvents) {
+    this.lines = new LineSplitter(LIMITS.messageBytesMax, ({ ended }) => {
+      if (!ended) events.overlong();
+    });
+    this.joined = new RangeJoiner((range) => events.payload(range));
   }
 
-  /** Takes bytes of a control frame; returns where the next line begins, or -1 when nothing more is to be read. */
-  private takeFrame(chunk: Uint8Array, from: number): number {
-    const newline = chunk.indexOf(NEWLINE, from);
-    const end = newline < 0 ? chunk.byteLength : newline;
-    const parts = this.frame ?? [];
-    parts.push(chunk.subarray(from, end));
-    this.frameBytes += end - from;
-    if (this.frameBytes > LIMITS.controlBytes) {
-      this.events.overlong();
-      return -1;
-    }
-    if (newline < 0) return chunk.byteLength;
-    this.frame = undefined;
-    this.events.control(Buffer.concat(parts).toString());
-    return newline + 1;
+  /** The chunk belongs to this object from now on. */
+  push(chunk: Uint8Array): void {
+    this.lines.push(chunk, this.onLine);
+    this.joined.flush();
   }
+
+  private readonly onLine: OnLine = (bytes, start, end) => {
+    if (isControl(bytes, start)) {
+      this.joined.flush();
+      if (end - start > LIMITS.controlBytes) this.events.overlong();
+      else this.events.control(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString());
+      return;
+    }
+    this.messages += 1;
+    this.joined.add(bytes, start, end);
+  };
 }
 
-/** Whether the control prefix stands there: whole, cut off by the end of the chunk, or not. */
-function prefixAt(chunk: Uint8Array, at: number): "whole" | "partly" | "no" {
+/** A line ends with a newline, so the compare cannot run past it into the next one. */
+function isControl(bytes: Uint8Array, start: number): boolean {
+  if (bytes[start + TELLING] !== PREFIX[TELLING]) return false;
   for (let index = 0; index < PREFIX.byteLength; index += 1) {
-    if (at + index >= chunk.byteLength) return "partly";
-    if (chunk[at + index] !== PREFIX[index]) return "no";
+    if (bytes[start + index] !== PREFIX[index]) return false;
   }
-  return "whole";
+  return true;
 }

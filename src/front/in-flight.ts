@@ -1,0 +1,73 @@
+/**
+ * Which of the client's requests have no answer yet. The bridge answers them itself when the server ends; the front
+ * needs to know them for what the bridge cannot see: a start that fails, a connection, container or manager that is lost.
+ *
+ * It looks at bytes after they were passed on, so that it costs time while the other side works, not latency.
+ */
+import { classify, type Envelope, type IdKey, idText } from "../../bridge/envelope.ts";
+import { LineSplitter, type OnLine } from "../../bridge/lines.ts";
+import { LIMITS } from "../../bridge/wire.ts";
+
+/** Requests that a server never answers (cancelled ones) must not pile up; beyond this the oldest are forgotten. */
+const REQUESTS_MAX = 65_536;
+
+export class InFlight {
+  /** Messages that the client has sent; empty lines are none. */
+  messages = 0;
+  /** Requests among them. */
+  requests = 0;
+  private readonly ids = new Set<IdKey>();
+  private readonly fromClient = new LineSplitter(LIMITS.messageBytesMax, () => {});
+  private readonly fromServer = new LineSplitter(LIMITS.messageBytesMax, () => {});
+
+  get size(): number {
+    return this.ids.size;
+  }
+
+  /** Bytes from the client. They may be kept; they must not be changed. */
+  sent(bytes: Uint8Array): void {
+    this.fromClient.push(bytes, this.onSent);
+  }
+
+  /** Payload from the server. */
+  received(bytes: Uint8Array): void {
+    // What answers nothing need not be read: notifications to a client that waits for nothing are forwarded only.
+    this.fromServer.push(bytes, this.ids.size === 0 ? ignore : this.onReceived);
+  }
+
+  /** The ids without an answer as JSON texts, oldest first; they count as answered from now on. */
+  take(): string[] {
+    const ids = [...this.ids].map(idText);
+    this.ids.clear();
+    return ids;
+  }
+
+  private readonly onSent: OnLine = (bytes, start, end) => this.note(classify(bytes, start, end));
+
+  private readonly onReceived: OnLine = (bytes, start, end) => this.settle(classify(bytes, start, end));
+
+  private note(envelope: Envelope): void {
+    if (envelope.kind !== "blank") this.messages += 1;
+    if (envelope.kind === "request") this.add(envelope.id);
+    else if (envelope.kind === "batch") {
+      for (const item of envelope.items) if (item.kind === "request") this.add(item.id);
+    }
+  }
+
+  private add(id: IdKey): void {
+    this.requests += 1;
+    this.ids.add(id);
+    if (this.ids.size <= REQUESTS_MAX) return;
+    for (const oldest of this.ids) {
+      this.ids.delete(oldest);
+      return;
+    }
+  }
+
+  private settle(envelope: Envelope): void {
+    if (envelope.kind === "response") this.ids.delete(envelope.id);
+    else if (envelope.kind === "batch") for (const item of envelope.items) this.settle(item);
+  }
+}
+
+const ignore: OnLine = () => {};

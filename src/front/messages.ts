@@ -1,0 +1,53 @@
+/** The few JSON-RPC messages that the front writes itself. */
+import * as v from "valibot";
+import type { Fault } from "../base/fault.ts";
+import type { ProgressView } from "../model/views.ts";
+
+/** An error answer. `id` is the request's id as JSON text, so that it goes back exactly as it came. */
+export function errorAnswer(id: string, fault: Fault): string {
+  const error = { code: fault.faces.rpc, message: sentence(fault), data: fault.report() };
+  return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}\n`;
+}
+
+/** Message and hint as people read them; most clients show nothing but `message`. */
+export function sentence(fault: Fault): string {
+  return fault.hint === undefined ? fault.message : `${fault.message.replace(/[.\s]+$/, "")}. ${fault.hint}`;
+}
+
+/** `notifications/progress` for a request that carries a token; `token` as JSON text. */
+export function progressNotice(token: string, count: number, { step, detail, current, total }: ProgressView): string {
+  const share = current !== undefined && total ? ` (${Math.floor((100 * current) / total)} %)` : "";
+  const message = `${step}${detail ? `: ${detail}` : ""}${share}`;
+  const params = `{"progressToken":${token},"progress":${count},"message":${JSON.stringify(message)}}`;
+  return `{"jsonrpc":"2.0","method":"notifications/progress","params":${params}}\n`;
+}
+
+/**
+ * Progress tokens of the opening requests in what a client has sent so far. Only those: the server never reports
+ * progress on them, and progress of one token must not run backwards (MCP, "progress").
+ */
+export function openingTokens(buffered: readonly Uint8Array[]): string[] {
+  const tokens: string[] = [];
+  for (const line of Buffer.concat(buffered).toString().split("\n")) {
+    if (!line.includes("progressToken")) continue;
+    const token = openingToken(line);
+    if (token !== undefined) tokens.push(JSON.stringify(token));
+  }
+  return tokens;
+}
+
+const opening = v.object({
+  id: v.union([v.string(), v.number()]),
+  method: v.picklist(["initialize", "server/discover"]),
+  params: v.object({ _meta: v.object({ progressToken: v.union([v.string(), v.number()]) }) }),
+});
+
+function openingToken(line: string): string | number | undefined {
+  try {
+    const parsed = v.safeParse(opening, JSON.parse(line));
+    return parsed.success ? parsed.output.params._meta.progressToken : undefined;
+  } catch {
+    // Half a line so far, or no JSON: no token in it.
+    return undefined;
+  }
+}
