@@ -29,6 +29,8 @@ export const FAULT_KINDS = {
   unsupported: { http: 501, rpc: -32050, exit: 1 },
   /** The MCP server did not start, ended, or broke the protocol. */
   "server-failed": { http: 502, rpc: -32052, exit: 5 },
+  /** The container engine answered with an error of its own. */
+  "engine-failed": { http: 502, rpc: -32051, exit: 4 },
   /** The engine, the manager or a bridge does not answer. */
   unreachable: { http: 503, rpc: -32053, exit: 4 },
   timeout: { http: 504, rpc: -32054, exit: 4 },

@@ -1,0 +1,159 @@
+/** Archives for the engine's archive and import calls: made and read as streams, so that no file is held in memory. */
+import { createReadStream } from "node:fs";
+import { lstat, readdir, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { extract, type Header, type Pack, pack } from "tar-stream";
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+interface Named extends Partial<Owner> {
+  /** Relative, with `/`. */
+  name: string;
+  mode?: number;
+}
+
+/** What goes into an archive. `tree` takes a folder with everything in it; links stay links, other kinds are left out. */
+export type Entry =
+  | (Named & { kind: "bytes"; bytes: Uint8Array })
+  | (Named & { kind: "file"; path: string })
+  | (Named & { kind: "folder" })
+  | (Named & { kind: "link"; target: string })
+  | (Partial<Owner> & { kind: "tree"; name: string; path: string });
+
+/** Seconds after 1970 that every entry carries: the same files give the same archive. */
+const EPOCH = new Date(0);
+
+/** A tar archive of the entries, in their order. Reading errors of a file end the stream with that error. */
+export function archiveOf(entries: readonly Entry[]): Readable {
+  const archive = pack();
+  fill(archive, entries).then(
+    () => archive.finalize(),
+    (error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
+  return Readable.from(archive, { objectMode: false });
+}
+
+type Headers = Partial<Header> & Pick<Header, "name">;
+
+async function fill(archive: Pack, entries: readonly Entry[]): Promise<void> {
+  for (const entry of entries) {
+    const owner = { uid: entry.uid ?? 0, gid: entry.gid ?? 0 };
+    switch (entry.kind) {
+      case "bytes":
+        await put(archive, { name: entry.name, mode: entry.mode ?? 0o644, ...owner }, Buffer.from(entry.bytes));
+        break;
+      case "file":
+        await putFile(archive, { name: entry.name, mode: entry.mode ?? 0o644, ...owner }, entry.path);
+        break;
+      case "folder":
+        await put(archive, { name: entry.name, mode: entry.mode ?? 0o755, type: "directory", ...owner });
+        break;
+      case "link":
+        await put(archive, { name: entry.name, type: "symlink", linkname: entry.target, ...owner });
+        break;
+      case "tree":
+        await putTree(archive, entry.name, entry.path, owner);
+        break;
+    }
+  }
+}
+
+async function putTree(archive: Pack, name: string, path: string, owner: Owner): Promise<void> {
+  const stat = await lstat(path);
+  if (stat.isSymbolicLink()) {
+    await put(archive, { name, type: "symlink", linkname: await readlink(path), ...owner });
+  } else if (stat.isFile()) {
+    await putFile(archive, { name, mode: stat.mode & 0o111 ? 0o755 : 0o644, ...owner }, path);
+  } else if (stat.isDirectory()) {
+    await put(archive, { name, mode: 0o755, type: "directory", ...owner });
+    // Sorted, because the order of a folder differs between machines.
+    for (const child of (await readdir(path)).toSorted())
+      await putTree(archive, `${name}/${child}`, join(path, child), owner);
+  }
+}
+
+function put(archive: Pack, headers: Headers, bytes: Uint8Array = new Uint8Array()): Promise<void> {
+  return new Promise((resolve, reject) => {
+    archive.entry({ ...headers, mtime: EPOCH }, bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+async function putFile(archive: Pack, headers: Headers, path: string): Promise<void> {
+  const { size } = await lstat(path);
+  let done: (error?: Error | null) => void = () => {};
+  const written = new Promise<void>((resolve, reject) => {
+    done = (error) => (error ? reject(error) : resolve());
+  });
+  const entry = archive.entry({ ...headers, size, mtime: EPOCH }, done);
+  const stopped = new Promise<void>((resolve) => void entry.once("close", () => resolve()));
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+    if (entry.destroyed) break;
+    if (!entry.write(chunk)) await Promise.race([drained(entry), stopped]);
+  }
+  entry.end(null);
+  await written;
+}
+
+function drained(entry: Sink): Promise<void> {
+  return new Promise((resolve) => void entry.once("drain", () => resolve()));
+}
+
+type Sink = ReturnType<Pack["entry"]>;
+
+/** One entry of an archive that was read, its content at most `bytesMax` bytes. */
+export interface ReadEntry extends Owner {
+  name: string;
+  type: string;
+  mode: number;
+  size: number;
+  content: Buffer;
+}
+
+/** The first entry of an archive; the rest is not read. Absent when the archive is empty. */
+export async function firstEntry(archive: Readable, bytesMax: number): Promise<ReadEntry | undefined> {
+  const reader = extract();
+  archive.on("error", (error) => reader.destroy(error));
+  archive.on("data", (chunk: Uint8Array) => {
+    if (!reader.write(chunk)) archive.pause();
+  });
+  reader.on("drain", () => archive.resume());
+  archive.on("end", () => reader.end(null));
+  try {
+    for await (const entry of reader) {
+      const { name, type, mode, size, uid, gid } = entry.header;
+      const content = size > 0 && type === "file" ? await head(entry, bytesMax) : Buffer.alloc(0);
+      return { name, type, mode, size, uid, gid, content };
+    }
+    return undefined;
+  } finally {
+    archive.on("error", () => {}).destroy();
+  }
+}
+
+async function head(source: AsyncIterable<unknown>, bytesMax: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source) {
+    if (!(chunk instanceof Uint8Array)) continue;
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= bytesMax) break;
+  }
+  return Buffer.concat(chunks).subarray(0, bytesMax);
+}
+
+/** Every file of a small archive that is in memory, as entries for another one. */
+export async function entriesOf(archive: Uint8Array): Promise<Entry[]> {
+  const reader = extract();
+  reader.end(archive);
+  const entries: Entry[] = [];
+  for await (const entry of reader) {
+    const { name, mode, size } = entry.header;
+    entries.push({ kind: "bytes", name, mode, bytes: await head(entry, size) });
+  }
+  return entries;
+}

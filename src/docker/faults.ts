@@ -1,0 +1,111 @@
+/** What an engine's errors mean, in one table: HTTP status and message → kind and hint. */
+import { Fault, type FaultKind } from "../base/fault.ts";
+import { errorCode, socketFault, START_HINT } from "./endpoint.ts";
+
+interface Meaning {
+  status?: number;
+  /** In the engine's message, any case. */
+  says?: RegExp;
+  kind: FaultKind;
+  hint?: string;
+}
+
+/** The first row that fits wins; messages come before bare codes, because engines answer many things with 500. */
+const MEANINGS: Meaning[] = [
+  {
+    says: /no space left on device|disk quota exceeded/i,
+    kind: "exhausted",
+    hint: "free disk space on the engine's machine (docker system df shows what takes it)",
+  },
+  {
+    says: /toomanyrequests|too many requests|pull rate limit/i,
+    kind: "exhausted",
+    hint: "the registry limits pulls: wait, or log in with docker login",
+  },
+  {
+    says: /pull access denied|repository does not exist|insufficient_scope/i,
+    kind: "not-found",
+    hint: "check the image's name; for a private image log in with docker login",
+  },
+  {
+    says: /manifest (for .* )?(unknown|not found)|name unknown|not found: manifest|no matching manifest/i,
+    kind: "not-found",
+    hint: "check the image's name, tag and platform",
+  },
+  {
+    says: /unauthorized|authentication required|no basic auth credentials|denied: /i,
+    kind: "unauthenticated",
+    hint: "log in to the registry with docker login",
+  },
+  {
+    says: /non-overlapping IPv4 address pool|address pools have been fully subnetted/i,
+    kind: "exhausted",
+    hint: "remove unused networks (docker network prune)",
+  },
+  {
+    says: /port is already allocated|address already in use/i,
+    kind: "conflict",
+    hint: "another program has that port",
+  },
+  {
+    says: /dial tcp.*lookup|no such host|i\/o timeout|TLS handshake timeout|connection refused.*registry|error pulling image configuration|Client\.Timeout/i,
+    kind: "unreachable",
+    hint: "the engine cannot reach the registry: check its network, proxy and DNS",
+  },
+  { status: 400, kind: "invalid" },
+  { status: 401, kind: "unauthenticated" },
+  { status: 403, kind: "forbidden" },
+  { status: 404, kind: "not-found" },
+  { status: 409, kind: "conflict" },
+  { status: 429, kind: "exhausted" },
+];
+
+/** Any error of a request, as a fault whose message begins with what was being done. */
+export function engineFault(thrown: unknown, what: string, endpoint: string): Fault {
+  if (thrown instanceof Fault) return thrown;
+  const status = statusOf(thrown);
+  const text = messageOf(thrown);
+  if (status === undefined) return connectionFault(thrown, what, endpoint);
+  return messageFault(text, what, status);
+}
+
+/** The fault for an error message that came inside an answer (a pull, a build) or with a status. */
+export function messageFault(text: string, what: string, status?: number): Fault {
+  const meaning = MEANINGS.find((row) => (row.says ? row.says.test(text) : row.status === status));
+  const data = status === undefined ? {} : { data: { status } };
+  const hint = meaning?.hint === undefined ? {} : { hint: meaning.hint };
+  return new Fault(meaning?.kind ?? "engine-failed", `${what}: ${text}`, { ...data, ...hint });
+}
+
+function connectionFault(thrown: unknown, what: string, endpoint: string): Fault {
+  const code = errorCode(thrown);
+  if (endpoint.startsWith("/") && (code === "EACCES" || code === "EPERM" || code === "ENOENT")) {
+    return socketFault(endpoint, code, thrown);
+  }
+  const hint = code === "ECONNREFUSED" || code === "ENOTFOUND" ? START_HINT : "check that the engine is running";
+  return new Fault(
+    "unreachable",
+    `${what}: the container engine at ${endpoint} does not answer (${code ?? messageOf(thrown)})`,
+    {
+      hint,
+      cause: thrown,
+    },
+  );
+}
+
+function statusOf(thrown: unknown): number | undefined {
+  if (typeof thrown !== "object" || thrown === null || !("statusCode" in thrown)) return undefined;
+  return typeof thrown.statusCode === "number" ? thrown.statusCode : undefined;
+}
+
+/** The engine's own words: `json.message` where it is, else the modem's text without its prefix. */
+function messageOf(thrown: unknown): string {
+  if (typeof thrown === "object" && thrown !== null && "json" in thrown) {
+    const { json } = thrown;
+    if (typeof json === "object" && json !== null && "message" in json && typeof json.message === "string") {
+      return json.message.trim();
+    }
+  }
+  if (!(thrown instanceof Error)) return String(thrown);
+  return thrown.message.replace(/^\(HTTP code \d+\) [^-]* - /, "").trim();
+}

@@ -1,0 +1,138 @@
+/** The engine's image calls: inspect, pull, import, build, tag, remove. */
+import type { Readable } from "node:stream";
+import * as v from "valibot";
+import type { Deadline } from "../base/deadline.ts";
+import { orAbsent } from "./containers.ts";
+import type { Engine } from "./engine.ts";
+import { readProgress, type ReportStep } from "./progress.ts";
+
+const strings = v.optional(v.nullable(v.array(v.string())));
+
+const imageInfo = v.looseObject({
+  Id: v.string(),
+  Architecture: v.optional(v.string(), ""),
+  Os: v.optional(v.string(), ""),
+  Created: v.optional(v.string(), ""),
+  RepoTags: strings,
+  RepoDigests: strings,
+  Config: v.optional(
+    v.nullable(
+      v.looseObject({
+        Entrypoint: strings,
+        Cmd: strings,
+        Env: strings,
+        User: v.optional(v.string(), ""),
+        WorkingDir: v.optional(v.string(), ""),
+        Labels: v.optional(v.nullable(v.record(v.string(), v.string()))),
+        Volumes: v.optional(v.nullable(v.record(v.string(), v.unknown()))),
+      }),
+    ),
+  ),
+});
+export type ImageInfo = v.InferOutput<typeof imageInfo>;
+
+const listed = v.array(
+  v.object({ Id: v.string(), Created: v.number(), Labels: v.optional(v.nullable(v.record(v.string(), v.string()))) }),
+);
+
+/** `undefined` where the engine has no such image. */
+export async function inspectImage(engine: Engine, ref: string, deadline: Deadline): Promise<ImageInfo | undefined> {
+  return orAbsent(
+    engine.call(
+      { what: `inspecting the image ${ref}`, method: "GET", path: `/images/${encodeRef(ref)}/json` },
+      imageInfo,
+      deadline,
+    ),
+  );
+}
+
+/** Images that carry all of the labels (`key=value`), newest first. */
+export async function listImages(engine: Engine, labels: string[], deadline: Deadline) {
+  const query = { filters: JSON.stringify({ label: labels }) };
+  const images = await engine.call(
+    { what: "listing images", method: "GET", path: "/images/json", query },
+    listed,
+    deadline,
+  );
+  return images.toSorted((left, right) => right.Created - left.Created);
+}
+
+/** Pulls with the progress of all layers summed up. Faults: `not-found`, `unauthenticated`, `exhausted`, `unreachable`, `timeout`. */
+export async function pullImage(
+  engine: Engine,
+  ref: string,
+  registryAuth: string | undefined,
+  report: ReportStep,
+  deadline: Deadline,
+): Promise<void> {
+  const what = `pulling the image ${ref}`;
+  const ended = new AbortController();
+  // A tag must be named: without one the engine pulls every tag that there is.
+  const tag = /[:@][^/]*$/.test(ref) ? undefined : "latest";
+  const request = { what, method: "POST", path: "/images/create", query: { fromImage: ref, tag } } as const;
+  const auth = registryAuth ? { registryAuth } : {};
+  const stream = await engine.stream({ ...request, ...auth }, deadline, ended.signal);
+  try {
+    await deadline.race(what, readProgress(stream, what, report));
+  } finally {
+    ended.abort();
+  }
+}
+
+/** An image with one layer: the archive. `changes` are Dockerfile instructions such as `LABEL a=b`. */
+export async function importImage(
+  engine: Engine,
+  archive: Readable,
+  ref: string,
+  changes: string[],
+  deadline: Deadline,
+): Promise<void> {
+  const what = `making the image ${ref}`;
+  const { repo, tag } = splitRef(ref);
+  const ended = new AbortController();
+  const request = {
+    what,
+    method: "POST",
+    path: "/images/create",
+    query: { fromSrc: "-", repo, tag, changes },
+    archive,
+  } as const;
+  const stream = await engine.stream(request, deadline, ended.signal);
+  try {
+    await deadline.race(
+      what,
+      readProgress(stream, what, () => {}),
+    );
+  } finally {
+    ended.abort();
+  }
+}
+
+export async function tagImage(engine: Engine, id: string, ref: string, deadline: Deadline): Promise<void> {
+  const request = {
+    what: `tagging the image ${ref}`,
+    method: "POST",
+    path: `/images/${encodeRef(id)}/tag`,
+    query: splitRef(ref),
+  } as const;
+  await engine.act(request, deadline);
+}
+
+/** Removing what is gone is no error; what is in use is a `conflict` fault. */
+export async function removeImage(engine: Engine, ref: string, deadline: Deadline): Promise<void> {
+  await orAbsent(
+    engine.act({ what: `removing the image ${ref}`, method: "DELETE", path: `/images/${encodeRef(ref)}` }, deadline),
+  );
+}
+
+/** `host:5000/a/b:tag` → `host:5000/a/b` and `tag`; `latest` where none is named. */
+export function splitRef(ref: string): { repo: string; tag: string } {
+  const colon = ref.lastIndexOf(":");
+  if (colon < 0 || ref.indexOf("/", colon) >= 0) return { repo: ref, tag: "latest" };
+  return { repo: ref.slice(0, colon), tag: ref.slice(colon + 1) };
+}
+
+/** The slashes of a reference are part of the engine's path and stay. */
+function encodeRef(ref: string): string {
+  return ref.split("/").map(encodeURIComponent).join("/");
+}

@@ -1,0 +1,85 @@
+/** A container's log: the engine's multiplexed stream, taken apart into lines. */
+import type { Readable } from "node:stream";
+import type { Deadline } from "../base/deadline.ts";
+import { at } from "./containers.ts";
+import type { Engine } from "./engine.ts";
+
+export interface ContainerLogLine {
+  /** Unix milliseconds. */
+  at: number;
+  source: "stdout" | "stderr";
+  text: string;
+}
+
+export interface LogRequest {
+  /** Last lines to begin with; all when absent. */
+  tail?: number;
+  follow?: boolean;
+  /** Unix seconds. */
+  since?: number;
+}
+
+/** Kept of one line; the rest of a longer one is dropped. */
+const LINE_MAX = 64 * 1024;
+/** The engine's frame header: stream type, three zero bytes, length of the payload. */
+const HEADER = 8;
+
+/** Opens the log. `signal` ends a followed one. The container must have been made without a terminal. */
+export async function openLogs(
+  engine: Engine,
+  id: string,
+  { tail, follow, since }: LogRequest,
+  deadline: Deadline,
+  signal: AbortSignal,
+): Promise<AsyncIterable<ContainerLogLine>> {
+  const query = { stdout: true, stderr: true, timestamps: true, follow: follow ?? false, tail: tail ?? "all", since };
+  const stream = await engine.stream(
+    { what: `reading the log of ${id}`, method: "GET", path: at(id, "logs"), query },
+    deadline,
+    signal,
+  );
+  return demultiplex(stream);
+}
+
+/** Frames → lines. The engine sends a frame for each 16 KiB of a line, each with the time in front. */
+export async function* demultiplex(stream: Readable): AsyncIterable<ContainerLogLine> {
+  const open = new Map<ContainerLogLine["source"], ContainerLogLine>();
+  for await (const { source, payload } of framesOf(stream)) {
+    const space = payload.indexOf(" ");
+    const time = Date.parse(payload.slice(0, space));
+    const begun = open.get(source);
+    const text = payload.slice(space + 1).replace(/\r?\n$/, "");
+    const line = begun ?? { at: Number.isNaN(time) ? Date.now() : time, source, text: "" };
+    if (line.text.length < LINE_MAX) line.text = (line.text + text).slice(0, LINE_MAX);
+    if (payload.endsWith("\n")) {
+      open.delete(source);
+      yield line;
+    } else {
+      open.set(source, line);
+    }
+  }
+  for (const line of open.values()) yield line;
+}
+
+/** The engine's limit of a log message is 16 KiB and the time; a frame beyond this is no log stream. */
+const FRAME_MAX = 1024 * 1024;
+
+async function* framesOf(stream: Readable): AsyncIterable<{ source: ContainerLogLine["source"]; payload: string }> {
+  let pending: Buffer = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    let start = 0;
+    while (pending.length - start >= HEADER) {
+      const length = pending.readUInt32BE(start + 4);
+      if (length > FRAME_MAX) return;
+      const end = start + HEADER + length;
+      if (pending.length < end) break;
+      yield {
+        source: pending[start] === 2 ? "stderr" : "stdout",
+        payload: pending.toString("utf8", start + HEADER, end),
+      };
+      start = end;
+    }
+    pending = pending.subarray(start);
+  }
+}

@@ -1,0 +1,81 @@
+/** The progress stream of pulls, builds and imports: one JSON object per line; errors come inside it with status 200. */
+import type { Readable } from "node:stream";
+import * as v from "valibot";
+import { Fault } from "../base/fault.ts";
+import { messageFault } from "./faults.ts";
+
+export interface Step {
+  /** `Downloading`, `Extracting`, a line of a build. */
+  text: string;
+  /** Bytes over all layers, where the engine says them. */
+  current?: number;
+  total?: number;
+}
+export type ReportStep = (step: Step) => void;
+
+const progressLine = v.object({
+  id: v.optional(v.string()),
+  status: v.optional(v.string()),
+  stream: v.optional(v.string()),
+  error: v.optional(v.string()),
+  errorDetail: v.optional(v.object({ message: v.optional(v.string()) })),
+  progressDetail: v.optional(v.nullable(v.object({ current: v.optional(v.number()), total: v.optional(v.number()) }))),
+  aux: v.optional(v.object({ ID: v.optional(v.string()) })),
+});
+
+/** The longest line that an engine may send; a longer one ends the reading with a fault. */
+const LINE_MAX = 1024 * 1024;
+
+/** Reads to the end. Returns the image id that a build has said, if it has. */
+export async function readProgress(stream: Readable, what: string, report: ReportStep): Promise<string | undefined> {
+  const layers = new Map<string, { current: number; total: number }>();
+  let imageId: string | undefined;
+  for await (const line of linesOf(stream, what)) {
+    const parsed = v.safeParse(progressLine, parseJson(line));
+    if (!parsed.success) continue;
+    const { id, status, error, errorDetail, progressDetail, aux } = parsed.output;
+    if (error !== undefined) throw messageFault(errorDetail?.message ?? error, what);
+    imageId = aux?.ID ?? imageId;
+    const text = (status ?? parsed.output.stream ?? "").trim();
+    if (text === "") continue;
+    if (id !== undefined && progressDetail?.total) {
+      layers.set(id, { current: progressDetail.current ?? 0, total: progressDetail.total });
+      report({ text, ...sum(layers) });
+    } else {
+      report({ text });
+    }
+  }
+  return imageId;
+}
+
+function sum(layers: Map<string, { current: number; total: number }>): { current: number; total: number } {
+  let current = 0;
+  let total = 0;
+  for (const layer of layers.values()) {
+    current += layer.current;
+    total += layer.total;
+  }
+  return { current, total };
+}
+
+/** Lines of a stream that the engine sends as JSON objects, without their ends; the last may have none. */
+export async function* linesOf(stream: Readable, what: string): AsyncIterable<string> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > LINE_MAX)
+      throw new Fault("engine-failed", `${what}: the engine sent a line of more than ${LINE_MAX} characters`);
+    for (const line of lines) if (line.trim() !== "") yield line;
+  }
+  if (rest.trim() !== "") yield rest;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
