@@ -15,7 +15,8 @@ export type RuntimeKind = "docker" | "process";
 /** Where a bridge can be dialled; the dialler takes the first that it can use. */
 export type Address = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
-export type InstanceState = "pending" | "starting" | "running" | "draining" | "ended" | "lost";
+/** `paused`: somebody froze it; it answers nothing until it is resumed. `lost`: it does not exist any more. */
+export type InstanceState = "pending" | "starting" | "running" | "paused" | "draining" | "ended" | "lost";
 
 export type Labels = Record<string, string>;
 
@@ -38,6 +39,8 @@ export interface Instance {
   exit?: { code: number; reason: "finished" | "oom" | "crash" | "killed"; message: string };
   /** The engine's own health check, where there is one. */
   health?: "starting" | "healthy" | "unhealthy";
+  /** When the kernel last killed a process in it for memory, unix milliseconds; only `watch` sees that of a child. */
+  oomAt?: number;
 }
 
 /** Who owns an instance and how its bridge knows its owner. */
@@ -73,6 +76,8 @@ export interface Facts {
   /** Whether container addresses can be dialled from here. */
   direct: boolean;
   warnings: string[];
+  /** What of a spec this engine does not enforce, as it says itself: `limits.memory`, `limits.cpus`, … */
+  unenforced?: string[];
 }
 
 /** Progress of long work (pull, build, copy). `current`/`total` in bytes or steps, absent where unknown. */

@@ -1,0 +1,114 @@
+/** Which network a server gets, and whether its containers can be dialled from here. */
+import { existsSync } from "node:fs";
+import { Fault } from "../base/fault.ts";
+import type { Deadline } from "../base/deadline.ts";
+import type { Engine } from "../docker/engine.ts";
+import { createNetwork, inspectNetwork, listNetworks, type NetworkInfo, removeNetwork } from "../docker/networks.ts";
+import { LABEL, MANAGED_BY } from "./labels.ts";
+
+const BRIDGE_NAME = "com.docker.network.bridge.name";
+const NO_NEIGHBOURS = { "com.docker.network.bridge.enable_icc": "false" };
+/** Networks that would give a server the engine host's own interfaces, or another container's. */
+const REFUSED = /^(host$|container:)/;
+
+export interface ServerNetwork {
+  name: string;
+  /** Whether a container's own address on it can be dialled from here. */
+  direct: boolean;
+}
+
+/**
+ * The network for `none`, `egress` or a name, made where it is one of ours. `mayDial`: whether it is worth looking for a
+ * direct way at all. Faults: `not-found`, `invalid`, `unsupported` for a named one.
+ */
+export async function ensureNetwork(
+  engine: Engine,
+  instance: string,
+  wanted: string,
+  mayDial: boolean,
+  deadline: Deadline,
+): Promise<ServerNetwork> {
+  if (wanted !== "none" && wanted !== "egress") return namedNetwork(engine, wanted, mayDial, deadline);
+  const name = `linkspan-${instance}-${wanted}`;
+  if (mayDial) {
+    const internal = wanted === "none";
+    const found = await ensureOwn(engine, { name, instance, internal, options: NO_NEIGHBOURS }, deadline);
+    if (isDialable(found)) return { name, direct: true };
+  }
+  if (wanted === "egress") {
+    await ensureOwn(engine, { name, instance, internal: false, options: NO_NEIGHBOURS }, deadline);
+    return { name, direct: false };
+  }
+  // An internal network publishes no port. Without masquerading, though, no answer from outside finds its way back to a container.
+  const options = { ...NO_NEIGHBOURS, "com.docker.network.bridge.enable_ip_masquerade": "false" };
+  await ensureOwn(engine, { name: `${name}-published`, instance, internal: false, options }, deadline);
+  return { name: `${name}-published`, direct: false };
+}
+
+async function namedNetwork(
+  engine: Engine,
+  name: string,
+  mayDial: boolean,
+  deadline: Deadline,
+): Promise<ServerNetwork> {
+  if (REFUSED.test(name)) {
+    throw new Fault("invalid", `the network ${name} would open the engine's host to the server`, {
+      hint: "use none, egress or a network of your own",
+    });
+  }
+  const found = await inspectNetwork(engine, name, deadline);
+  if (!found)
+    throw new Fault("not-found", `the engine has no network ${name}`, {
+      hint: `make it with: docker network create ${name}`,
+    });
+  const direct = mayDial && isDialable(found);
+  if (!direct && found.Internal) {
+    throw new Fault("unsupported", `the network ${name} is internal and cannot be reached from here`, {
+      hint: "use none, egress or a network that is not internal",
+    });
+  }
+  return { name, direct };
+}
+
+interface Own {
+  name: string;
+  instance: string;
+  internal: boolean;
+  options: Record<string, string>;
+}
+
+async function ensureOwn(
+  engine: Engine,
+  { name, instance, internal, options }: Own,
+  deadline: Deadline,
+): Promise<NetworkInfo> {
+  const found = await inspectNetwork(engine, name, deadline);
+  if (found) return found;
+  const labels = { [LABEL.managedBy]: MANAGED_BY, [LABEL.instance]: instance };
+  try {
+    await createNetwork(
+      engine,
+      { Name: name, Driver: "bridge", Internal: internal, Options: options, Labels: labels },
+      deadline,
+    );
+  } catch (error) {
+    // Somebody else of the same manager was faster.
+    if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
+  }
+  const made = await inspectNetwork(engine, name, deadline);
+  if (made) return made;
+  throw new Fault("engine-failed", `the network ${name} is gone right after it was made`);
+}
+
+/** Whether the bridge of the network is an interface of this machine: not so behind Docker Desktop, a remote or a rootless engine. */
+export function isDialable(network: NetworkInfo): boolean {
+  if (network.Driver !== "bridge" || process.platform !== "linux") return false;
+  const name = network.Options?.[BRIDGE_NAME] ?? `br-${network.Id.slice(0, 12)}`;
+  return existsSync(`/sys/class/net/${name}`);
+}
+
+/** Removes the instance's networks. One that is still in use stays: its containers are removed first. */
+export async function removeNetworks(engine: Engine, instance: string, deadline: Deadline): Promise<void> {
+  const networks = await listNetworks(engine, { label: [`${LABEL.instance}=${instance}`] }, deadline);
+  await Promise.all(networks.map((network) => removeNetwork(engine, network.Id, deadline)));
+}

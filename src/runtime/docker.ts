@@ -1,0 +1,286 @@
+/** Servers in containers of a Docker engine (or one that speaks its API, such as Podman's). */
+import { isIP } from "node:net";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import {
+  type ContainerConfig,
+  type ContainerInfo,
+  createContainer,
+  inspectContainer,
+  listContainers,
+  removeContainer,
+  startContainer,
+} from "../docker/containers.ts";
+import { type Endpoint, type Environment, findEndpoint, formatEndpoint, isLocal } from "../docker/endpoint.ts";
+import { Engine } from "../docker/engine.ts";
+import { openLogs } from "../docker/logs.ts";
+import { listNetworks } from "../docker/networks.ts";
+import { containerStats } from "../docker/stats.ts";
+import { createVolume } from "../docker/volumes.ts";
+import type { ServerSpec } from "../model/server-spec.ts";
+import { type BridgeFiles, ownBridgeFiles } from "./bridge-files.ts";
+import { checkSpec, factsOf } from "./docker-check.ts";
+import { containerConfig, maskDescription } from "./docker-create.ts";
+import { ensureImage, findImage } from "./docker-images.ts";
+import { instanceOf } from "./docker-instance.ts";
+import { isBind, mountsOf } from "./docker-mounts.ts";
+import { ensureNetwork, isDialable, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
+import { endContainer } from "./docker-stop.ts";
+import { watchContainers } from "./docker-watch.ts";
+import { ensureBridgeVolume } from "./inject.ts";
+import { LABEL, MANAGED_BY } from "./labels.ts";
+import { Locks } from "./locks.ts";
+import type {
+  Facts,
+  Gap,
+  Instance,
+  Labels,
+  LogLine,
+  LogOptions,
+  Ownership,
+  Report,
+  Runtime,
+  Stats,
+} from "./runtime.ts";
+
+export interface DockerOptions {
+  /** The manager's instance id: part of the names of networks and containers. */
+  instance: string;
+  /** Never mounted into a server. */
+  dataDir: string;
+  env?: Environment;
+  /** The bridge's files where they are not this executable's own. */
+  bridge?: (arch: string) => Promise<BridgeFiles>;
+  /** `always`: publish the bridge's port on the engine host's loopback even where container addresses can be dialled. */
+  publish?: "auto" | "always";
+}
+
+const LOOPBACK = "127.0.0.1";
+/** Containers inspected at the same time by `list`. */
+const LIST_WIDTH = 8;
+/** Until a log begins to flow. */
+const LOG_OPEN_MS = 10_000;
+/** Names tried for one container before giving up. */
+const NAMES_MAX = 20;
+
+export class DockerRuntime implements Runtime {
+  readonly kind = "docker";
+  private readonly endpoint: Endpoint;
+  private connected: Promise<Engine> | undefined;
+  private bridgeFiles: Promise<BridgeFiles> | undefined;
+  private readonly env: Environment;
+  private readonly locks = new Locks();
+
+  constructor(private readonly options: DockerOptions) {
+    this.env = options.env ?? process.env;
+    this.endpoint = findEndpoint(this.env);
+  }
+
+  async probe(deadline: Deadline): Promise<Facts> {
+    this.connected = undefined;
+    const engine = await this.engine(deadline);
+    return factsOf(engine, await engine.info(deadline), await this.canDial(engine, deadline));
+  }
+
+  check(spec: ServerSpec, facts: Facts): Gap[] {
+    return checkSpec(spec, facts);
+  }
+
+  async prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+    const engine = await this.engine(deadline);
+    await Promise.all([
+      this.bridgeVolume(engine, report, deadline),
+      this.locks.run(spec.image, deadline, () => ensureImage(engine, spec, report, deadline)),
+      this.network(engine, spec, deadline),
+    ]);
+  }
+
+  async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
+    const engine = await this.engine(deadline);
+    return this.locks.run(`create ${spec.name}`, deadline, async () => {
+      const adopted = await this.find(spec, owner, deadline);
+      if (adopted) return adopted;
+      const image = await findImage(engine, spec, deadline);
+      if (!image)
+        throw new Fault("not-found", `the engine has no image ${spec.image}`, { hint: "prepare pulls or makes it" });
+      const bridgeVolume = await this.bridgeVolume(engine, () => {}, deadline);
+      const network = await this.network(engine, spec, deadline);
+      const mounts = await mountsOf(spec, { protect: this.protectedPaths(), local: isLocal(this.endpoint) });
+      for (const volume of spec.volumes) {
+        if (!isBind(volume)) await createVolume(engine, volume.source, { [LABEL.managedBy]: MANAGED_BY }, deadline);
+      }
+      const publishOn = network.direct ? undefined : this.publishAddress();
+      const config = containerConfig(spec, owner, image, { bridgeVolume, network: network.name, publishOn, mounts });
+      const id = await this.createNamed(engine, spec, owner, config, deadline);
+      return this.instance(id, deadline);
+    });
+  }
+
+  async start(id: string, deadline: Deadline): Promise<Instance> {
+    const engine = await this.engine(deadline);
+    try {
+      await startContainer(engine, id, deadline);
+    } catch (error) {
+      const fault = Fault.from(error);
+      // A container that could not be started would stay `Created` for ever.
+      if (fault.kind !== "not-found") await removeContainer(engine, id, deadline).catch(() => {});
+      if (fault.kind !== "engine-failed" && fault.kind !== "invalid") throw fault;
+      throw new Fault("server-failed", fault.message, { cause: fault, ...(fault.hint ? { hint: fault.hint } : {}) });
+    }
+    return this.instance(id, deadline);
+  }
+
+  async stop(id: string, graceMs: number, deadline: Deadline): Promise<void> {
+    await endContainer(await this.engine(deadline), id, graceMs, deadline);
+  }
+
+  async remove(id: string, deadline: Deadline): Promise<void> {
+    await removeContainer(await this.engine(deadline), id, deadline);
+  }
+
+  async list(labels: Labels, deadline: Deadline): Promise<Instance[]> {
+    const engine = await this.engine(deadline);
+    const found = await listContainers(engine, { label: labelFilter(labels) }, deadline);
+    const ids = found.map(({ Id }) => Id);
+    const instances: Instance[] = [];
+    for (let from = 0; from < ids.length; from += LIST_WIDTH) {
+      const some = await Promise.all(
+        ids.slice(from, from + LIST_WIDTH).map((id) => inspectContainer(engine, id, deadline)),
+      );
+      for (const info of some) if (info) instances.push(this.instanceOf(info));
+    }
+    return instances;
+  }
+
+  async inspect(id: string, deadline: Deadline): Promise<{ instance: Instance; raw: unknown }> {
+    const info = await this.info(id, deadline);
+    return { instance: this.instanceOf(info), raw: maskDescription(info) };
+  }
+
+  watch(labels: Labels, signal: AbortSignal): AsyncIterable<Instance> {
+    const source = {
+      engine: (deadline: Deadline) => this.engine(deadline),
+      list: (deadline: Deadline) => this.list(labels, deadline),
+      inspect: async (id: string, deadline: Deadline) => {
+        const info = await inspectContainer(await this.engine(deadline), id, deadline);
+        return info && this.instanceOf(info);
+      },
+    };
+    return watchContainers(source, { label: labelFilter(labels) }, signal);
+  }
+
+  async *logs(id: string, { tail, follow, signal }: LogOptions): AsyncIterable<LogLine> {
+    const deadline = Deadline.in(LOG_OPEN_MS, signal);
+    const request = { ...(tail === undefined ? {} : { tail }), ...(follow === undefined ? {} : { follow }) };
+    for await (const { at, text } of await openLogs(await this.engine(deadline), id, request, deadline, signal))
+      yield { at, text };
+  }
+
+  async stats(id: string, deadline: Deadline): Promise<Stats> {
+    return containerStats(await this.engine(deadline), id, deadline);
+  }
+
+  async clean(instance: string, deadline: Deadline): Promise<void> {
+    await removeNetworks(await this.engine(deadline), instance, deadline);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is held open: every call has its own connection, streams end with their signals.
+  }
+
+  /** Connects at the first use; after a failure the next call tries anew. */
+  private engine(deadline: Deadline): Promise<Engine> {
+    this.connected ??= Engine.connect(this.endpoint, deadline).catch((error: unknown) => {
+      this.connected = undefined;
+      throw error;
+    });
+    return this.connected;
+  }
+
+  private async bridgeVolume(engine: Engine, report: Report, deadline: Deadline): Promise<string> {
+    this.bridgeFiles ??= (this.options.bridge ?? ownBridgeFiles)(engine.arch).catch((error: unknown) => {
+      this.bridgeFiles = undefined;
+      throw error;
+    });
+    const files = await deadline.race("reading the bridge's files", this.bridgeFiles);
+    return this.locks.run("the bridge's volume", deadline, () => ensureBridgeVolume(engine, files, report, deadline));
+  }
+
+  private network(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<ServerNetwork> {
+    const { instance } = this.options;
+    const work = () => ensureNetwork(engine, instance, spec.network, this.mayDial(), deadline);
+    return this.locks.run(`the network ${spec.network}`, deadline, work);
+  }
+
+  /** Whether container addresses may be within reach at all; each network tells for itself. */
+  private mayDial(): boolean {
+    return this.options.publish !== "always" && isLocal(this.endpoint) && process.platform === "linux";
+  }
+
+  private async canDial(engine: Engine, deadline: Deadline): Promise<boolean> {
+    if (!this.mayDial()) return false;
+    return (await listNetworks(engine, { driver: ["bridge"] }, deadline)).some(isDialable);
+  }
+
+  /** An engine on another machine publishes where it is told to: its loopback is not ours. */
+  private publishAddress(): string {
+    const asked = this.env["LINKSPAN_PUBLISH_ADDRESS"];
+    if (asked && isIP(asked) === 0) throw new Fault("usage", `LINKSPAN_PUBLISH_ADDRESS is not an IP address: ${asked}`);
+    if (asked) return asked;
+    if (isLocal(this.endpoint)) return LOOPBACK;
+    throw new Fault("unsupported", `the containers of ${formatEndpoint(this.endpoint)} cannot be dialled from here`, {
+      hint: "set LINKSPAN_PUBLISH_ADDRESS to an address of the engine's machine that this machine reaches",
+    });
+  }
+
+  private protectedPaths(): string[] {
+    const { dataDir } = this.options;
+    return this.endpoint.kind === "socket" ? [dataDir, this.endpoint.path] : [dataDir];
+  }
+
+  private async find(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance | undefined> {
+    const ours = { [LABEL.instance]: owner.instance, [LABEL.server]: spec.name, [LABEL.spec]: owner.specHash };
+    const found = await this.list(ours, deadline);
+    return found.find(({ state }) => state !== "draining");
+  }
+
+  /** A name that somebody else has is his: the container gets the next one. */
+  private async createNamed(
+    engine: Engine,
+    spec: ServerSpec,
+    owner: Ownership,
+    config: ContainerConfig,
+    deadline: Deadline,
+  ): Promise<string> {
+    const base = `linkspan-${owner.instance}-${spec.name}`;
+    for (let count = 1; count <= NAMES_MAX; count++) {
+      try {
+        return await createContainer(engine, count === 1 ? base : `${base}-${count}`, config, deadline);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
+        // The same manager in another process may have been faster with the very same server.
+        const adopted = await this.find(spec, owner, deadline);
+        if (adopted) return adopted.id;
+      }
+    }
+    throw new Fault("conflict", `the names ${base} to ${base}-${NAMES_MAX} are all taken`);
+  }
+
+  private async info(id: string, deadline: Deadline): Promise<ContainerInfo> {
+    const info = await inspectContainer(await this.engine(deadline), id, deadline);
+    if (info) return info;
+    throw new Fault("not-found", `the engine has no container ${id}`);
+  }
+
+  private async instance(id: string, deadline: Deadline): Promise<Instance> {
+    return this.instanceOf(await this.info(id, deadline));
+  }
+
+  private instanceOf(info: ContainerInfo): Instance {
+    return instanceOf(info, formatEndpoint(this.endpoint));
+  }
+}
+
+function labelFilter(labels: Labels): string[] {
+  return Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+}
