@@ -14,6 +14,7 @@ const TITLES: Record<FaultKind, string> = {
   cancelled: "Cancelled",
   unsupported: "Not supported",
   "server-failed": "The MCP server failed",
+  "engine-failed": "The container engine failed",
   unreachable: "Not reachable",
   timeout: "Not in time",
   "tool-failed": "The tool failed",
