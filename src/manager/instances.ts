@@ -84,6 +84,11 @@ function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind
       // Started by somebody else, or replaced by the engine: what was known of the old one is void.
       if (now.state === "stopped" || now.state === "failed" || now.state === "defined") return STARTING;
       return anew && (now.state === "ready" || now.state === "unhealthy") ? STARTING : now;
+    case "paused":
+      // Whoever resumes it lets the next probe answer, which makes it ready again.
+      return now.state === "ready" || now.state === "unhealthy"
+        ? { ...now, state: "unhealthy", reason: "it is paused" }
+        : now;
     case "ended":
       return ended(now, exit);
     case "lost":
