@@ -8,8 +8,8 @@ export const BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** Deeper than any argument of a tool, and far from where a recursive reader would run out of stack. */
 const DEPTH_MAX = 128;
 
-/** The body as JSON; undefined when there is none. */
-export async function readJson(request: Request): Promise<unknown> {
+/** The body as a JSON object; undefined when there is none. Every body of this API is an object. */
+export async function readJson(request: Request): Promise<object | undefined> {
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > BODY_BYTES_MAX) throw tooLarge();
   const bytes = await readBody(request);
@@ -32,6 +32,9 @@ export async function readJson(request: Request): Promise<unknown> {
   } catch {
     // The parser's message would repeat a part of the body.
     throw new Fault("usage", "the body is not valid JSON");
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new Fault("invalid", "the body is not a JSON object");
   }
   refusePrototypes(json, []);
   return json;
