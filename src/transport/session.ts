@@ -6,7 +6,6 @@ import type { ExitReport } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type Connection, dial, type DialOptions } from "./dial.ts";
-import { LineText } from "./line-text.ts";
 
 export interface SessionOptions extends Omit<DialOptions, "mode"> {
   /** `mcp-session-{PPID}-{PID}-{timestamp}[-{terminal}]`; the bridge makes one up when absent. */
@@ -147,9 +146,14 @@ export class Session {
     this.writable = this.connection.write(Buffer.from(text));
   }
 
+  /** A range is whole lines, so one decode serves all of them. */
   private lines(deliver: (message: string) => void): (range: Uint8Array) => void {
-    const text = new LineText(this.messageBytes, deliver, () => this.connection.destroy());
-    return (range) => text.push(range);
+    return (range) => {
+      const text = Buffer.from(range.buffer, range.byteOffset, range.byteLength).toString();
+      for (const line of text.split("\n")) {
+        if (line !== "" && !this.connection.ended) deliver(line);
+      }
+    };
   }
 
   private endOf(fault: Fault | undefined): SessionEnd {
