@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { InFlight } from "../../src/front/in-flight.ts";
+
+const bytes = (...lines: string[]) => Buffer.from(lines.map((line) => `${line}\n`).join(""));
+
+test("requests are in flight until their answer, and come out as they were written", () => {
+  const flight = new InFlight();
+  const ids = ["0", "9007199254740993", '"a\\"b"', '"1"', "-1"];
+  flight.sent(bytes(...ids.map((id) => `{"jsonrpc":"2.0","id":${id},"method":"m"}`)));
+  flight.sent(bytes('{"jsonrpc":"2.0","method":"notifications/x"}', "", '{"jsonrpc":"2.0","id":7,"result":{}}'));
+  expect(flight).toMatchObject({ size: 5, requests: 5, messages: 7 });
+  flight.received(
+    bytes('{"result":{},"jsonrpc":"2.0","id":0}', '{"jsonrpc":"2.0","id":"1","error":{"code":1,"message":""}}'),
+  );
+  // A request of the server with the id of one of ours answers nothing.
+  flight.received(bytes('{"jsonrpc":"2.0","id":-1,"method":"roots/list"}'));
+  expect(flight.take()).toEqual(["9007199254740993", '"a\\"b"', "-1"]);
+  expect(flight.size).toBe(0);
+});
+
+test("a batch counts with each of its requests", () => {
+  const flight = new InFlight();
+  flight.sent(bytes('[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","id":2,"method":"b"}]'));
+  flight.received(bytes('[{"jsonrpc":"2.0","id":2,"result":{}}]'));
+  expect(flight.take()).toEqual(["1"]);
+});
+
+test("chunks may cut a message anywhere", () => {
+  const whole = bytes('{"jsonrpc":"2.0","id":1,"method":"a","params":{"text":"ü"}}');
+  for (let cut = 0; cut <= whole.length; cut += 1) {
+    const flight = new InFlight();
+    flight.sent(whole.subarray(0, cut));
+    flight.sent(whole.subarray(cut));
+    expect(flight.take()).toEqual(["1"]);
+  }
+});
+
+test("requests that are never answered do not pile up without end", () => {
+  const flight = new InFlight();
+  for (let id = 0; id < 70_000; id += 1) flight.sent(bytes(`{"jsonrpc":"2.0","id":${id},"method":"a"}`));
+  expect(flight.size).toBe(65_536);
+  expect(flight.take().at(-1)).toBe("69999");
+});

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { Fault } from "../../src/base/fault.ts";
+import { parseArguments } from "../../src/front/arguments.ts";
+import { errorAnswer, openingTokens, progressNotice } from "../../src/front/messages.ts";
+import { terminalName } from "../../src/front/terminal.ts";
+
+test("an error answer carries the id as it came, the code of its kind, and the hint where people read", () => {
+  const fault = new Fault("not-found", "no server is called x.", { hint: "Try `linkspan ps`.", data: { near: ["y"] } });
+  const line = errorAnswer("9007199254740993", fault);
+  expect(line).toStartWith('{"jsonrpc":"2.0","id":9007199254740993,"error":{"code":-32004,');
+  expect(line.indexOf("\n")).toBe(line.length - 1);
+  expect(JSON.parse(line).error).toEqual({
+    code: -32004,
+    message: "no server is called x. Try `linkspan ps`.",
+    data: { kind: "not-found", message: "no server is called x.", hint: "Try `linkspan ps`.", data: { near: ["y"] } },
+  });
+});
+
+test("progress goes to opening requests that carry a token, and to nothing else", () => {
+  const line = (id: number, method: string, token?: string | number) =>
+    `${JSON.stringify({ jsonrpc: "2.0", id, method, params: token === undefined ? {} : { _meta: { progressToken: token } } })}\n`;
+  const text =
+    line(1, "initialize", "t\n1") + line(2, "server/discover", 7) + line(3, "tools/call", "no") + line(4, "initialize");
+  const buffered = Buffer.from(`${text}progressToken garbage\n{"progressToken"`);
+  expect(openingTokens([buffered.subarray(0, 50), buffered.subarray(50)])).toEqual(['"t\\n1"', "7"]);
+  expect(openingTokens([])).toEqual([]);
+  const notice = progressNotice("7", 2, { step: "pull", detail: "layer", current: 1, total: 3 });
+  expect(JSON.parse(notice)).toEqual({
+    jsonrpc: "2.0",
+    method: "notifications/progress",
+    params: { progressToken: 7, progress: 2, message: "pull: layer (33 %)" },
+  });
+});
+
+test("the command line", () => {
+  const plain = { server: "npm:x@1", embedded: false, dataDir: undefined };
+  expect(parseArguments(["npm:x@1"])).toEqual(plain);
+  expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({
+    server: "a",
+    embedded: true,
+    dataDir: "/d",
+  });
+  expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ server: "a", embedded: false, dataDir: "/x=y" });
+  expect(parseArguments(["a", "--help"])).toBeUndefined();
+  for (const wrong of [[], ["a", "b"], ["--nope", "a"], ["a", "--data-dir"], ["--data-dir=", "a"]]) {
+    expect(() => parseArguments(wrong)).toThrow(expect.objectContaining({ kind: "usage" }));
+  }
+});
+
+test("the terminal's name fits into a session id", () => {
+  expect(terminalName({ SSH_TTY: "/dev/pts/3" })).toBe("devpts3");
+  expect(terminalName({ TERM_SESSION_ID: "w0t1p0:ABC/é" })).toBe("w0t1p0ABC");
+  expect(terminalName({ WINDOWID: "9".repeat(300) })).toHaveLength(64);
+  expect(terminalName({ TMUX_PANE: "///" })).toBeUndefined();
+});
