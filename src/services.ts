@@ -1,7 +1,32 @@
-/** What the CLI needs of parts that it must not import itself. */
+/** What the CLI needs of the engine and must not import itself (src/cli/command.ts `Services`). */
+import { Deadline } from "./base/deadline.ts";
 import type { EngineCheck } from "./cli/command.ts";
-import { Fault } from "./base/fault.ts";
+import { findEndpoint, formatEndpoint, isLocal } from "./docker/endpoint.ts";
+import { Engine } from "./docker/engine.ts";
+import { removeVolume } from "./docker/volumes.ts";
+import { DockerRuntime } from "./runtime/docker.ts";
+import { copyToVolume } from "./runtime/folder-volume.ts";
+
+const PROBE_MS = 10_000;
+const COPY_MS = 60_000;
 
 export async function checkEngine(): Promise<EngineCheck> {
-  throw new Fault("unsupported", "the engine check is not wired up yet");
+  await using runtime = new DockerRuntime({ instance: "doctor00", dataDir: "" });
+  const { unenforced = [], version, api, os, arch, direct, warnings } = await runtime.probe(Deadline.in(PROBE_MS));
+  const endpoint = findEndpoint(process.env);
+  const [address, local] = [formatEndpoint(endpoint), isLocal(endpoint)];
+  return { address, local, version, api, os, arch, direct, warnings, unenforced };
+}
+
+/** A volume with a copy of the folder; disposing of it removes it. */
+export async function folderVolume(folder: string, name: string): Promise<AsyncDisposable> {
+  const engine = await Engine.connect(findEndpoint(process.env), Deadline.in(PROBE_MS));
+  const remove = () => removeVolume(engine, name, Deadline.in(COPY_MS));
+  try {
+    await copyToVolume(engine, folder, name, Deadline.in(COPY_MS));
+  } catch (error) {
+    await remove().catch(() => undefined);
+    throw error;
+  }
+  return { [Symbol.asyncDispose]: remove };
 }

@@ -7,6 +7,8 @@ import { Fault } from "../base/fault.ts";
 export interface Services {
   /** Looks at the engine as the manager would. For `doctor`. */
   checkEngine(): Promise<EngineCheck>;
+  /** Copies a folder into a new volume of the engine; disposing of it removes the volume. For `demo`. */
+  folderVolume(folder: string, name: string): Promise<AsyncDisposable>;
 }
 
 export interface EngineCheck {
@@ -18,6 +20,10 @@ export interface EngineCheck {
   arch: string;
   /** Whether container addresses can be dialled from here. */
   direct: boolean;
+  /** Whether the engine sees this machine's files, as far as its address tells. */
+  local: boolean;
+  /** Settings that it takes and does not enforce. */
+  unenforced: string[];
   warnings: string[];
 }
 

@@ -8,27 +8,17 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { VERSION } from "../base/version.ts";
 import type { ToolResult } from "../model/rest.ts";
-import type { ServerBodyInput } from "../model/server-spec.ts";
 import type { ServerView } from "../model/views.ts";
 import { contentText } from "./call.ts";
 import { command, type Services } from "./command.ts";
 import { type DemoManager, startManager } from "./demo/manager.ts";
 import { clientConfiguration, nextSteps, type Place } from "./demo/next.ts";
 import { HELLO_FILE, makeWorkspace, SAMPLE_FILES } from "./demo/sample.ts";
-import { showProgress } from "./progress.ts";
+import { type Runtime, SERVER, startServer } from "./demo/server.ts";
 import { note, oneLine, onStdout, print, printJson, whenReaderGone, withoutControls } from "./terminal.ts";
 import { formatMs } from "./units.ts";
 
-const IMAGE = "npm:@modelcontextprotocol/server-filesystem";
-const SERVER = "files";
-/** Where a container sees the sample folder. */
-const MOUNT = "/data";
-/** A first start may have to download the server's package. */
-const START_MS = 300_000;
 const CALL_MS = 60_000;
-const REMOVE_MS = 15_000;
-
-type Runtime = "docker" | "process";
 
 export const demo = command({
   define: (program) =>
@@ -50,27 +40,27 @@ export const demo = command({
     const { signal } = interrupted;
     try {
       say(`${onStdout.bold(`Linkspan ${VERSION}`)}: an MCP server in a container, called through its socket\n`);
-      const runtime = asked === "auto" ? await bestRuntime(services, say) : asked;
+      const { runtime, local } = await chooseRuntime(asked, services, say);
       await using workspace = await makeWorkspace();
-      say(step("Sample", `${workspace.sample} (${SAMPLE_FILES} files)`));
+      const { data, sample } = workspace;
       const startedAt = performance.now();
-      await using manager = await startManager(workspace.data, runtime, signal);
+      await using manager = await startManager(data, runtime, signal);
       const { restPort, tcpPort } = manager;
       const listens = `REST 127.0.0.1:${restPort}, TCP 127.0.0.1:${tcpPort}`;
       say(step("Manager", listens, performance.now() - startedAt));
-      const root = runtime === "docker" ? MOUNT : workspace.sample;
-      const place: Place = { data: workspace.data, restPort, tcpPort, server: SERVER, root };
-      await using server = await startServer(manager.client, bodyFor(runtime, workspace.sample), signal);
-      say(step("Server", describe(server.view), server.tookMs));
+      await using server = await startServer({ client: manager.client, services, runtime, sample, local, signal });
+      const { view, root } = server;
+      say(step("Sample", `${sample} (${SAMPLE_FILES} files), ${server.how}`));
+      say(step("Server", describe(view), server.tookMs));
+      const place: Place = { data, restPort, tcpPort, server: SERVER, root };
       const calls = await makeCalls(manager.client, root, say, signal);
-      if (json)
-        printJson({ runtime, ...place, view: server.view, calls, client: JSON.parse(clientConfiguration(place)) });
+      if (json) printJson({ runtime, ...place, view, calls, client: JSON.parse(clientConfiguration(place)) });
       else if (!once) print(`\n${nextSteps(place)}\n\n${onStdout.bold("Ctrl-C ends it")} and takes everything away.`);
       if (!once) await waitForEnd(signal, manager);
       say("");
     } catch (thrown) {
       // Ctrl-C in the middle of a start is what was wanted, not a failure.
-      if (!signal.aborted) throw thrown;
+      if (!signal.aborted || Fault.from(thrown).kind !== "cancelled") throw thrown;
     } finally {
       interrupted.end();
     }
@@ -83,38 +73,24 @@ function step(what: string, detail: string, tookMs?: number): string {
   return `${onStdout.green("✓")} ${what.padEnd(9)}${oneLine(detail)}${time}`;
 }
 
-async function bestRuntime(services: Services, say: (text: string) => void): Promise<Runtime> {
-  try {
-    const { version, address } = await services.checkEngine();
-    say(step("Engine", `Docker ${version} at ${address}`));
-    return "docker";
-  } catch (thrown) {
-    const fault = Fault.from(thrown);
-    say(`${onStdout.yellow("!")} Engine   ${oneLine(fault.message)}`);
-    if (fault.hint) say(`           ${oneLine(fault.hint)}`);
-    say(`           ${onStdout.yellow("NO ISOLATION")}: the server runs as a plain process of yours instead.`);
-    return "process";
+/** Docker where an engine answers. What is asked for by name is not replaced by something weaker. */
+async function chooseRuntime(asked: Runtime | "auto", services: Services, say: (text: string) => void) {
+  if (asked !== "process") {
+    try {
+      const { version, address, local } = await services.checkEngine();
+      say(step("Engine", `Docker ${version} at ${address}`));
+      return { runtime: "docker" as const, local };
+    } catch (thrown) {
+      if (asked === "docker") throw thrown;
+      const fault = Fault.from(thrown);
+      say(`${onStdout.yellow("!")} Engine   ${oneLine(fault.message)}`);
+      if (fault.hint) say(`           ${oneLine(fault.hint)}`);
+    }
   }
-}
-
-function bodyFor(runtime: Runtime, sample: string): ServerBodyInput {
-  if (runtime === "process") return { image: IMAGE, args: [sample] };
-  return { image: IMAGE, args: [MOUNT], volumes: [{ source: sample, target: MOUNT, readOnly: true }] };
-}
-
-async function startServer(client: ManagerClient, body: ServerBodyInput, signal: AbortSignal) {
-  const startedAt = performance.now();
-  const progress = showProgress();
-  const remove = () => client.remove(SERVER, { deadline: Deadline.in(REMOVE_MS) });
-  try {
-    const view = await client.start(SERVER, body, { deadline: Deadline.in(START_MS, signal), report: progress.report });
-    return { view, tookMs: performance.now() - startedAt, [Symbol.asyncDispose]: remove };
-  } catch (error) {
-    await remove().catch(() => undefined);
-    throw error;
-  } finally {
-    progress.end();
-  }
+  say(
+    `${onStdout.yellow("!")} ${onStdout.bold("No isolation")}: the server runs as a plain process of yours, not in a container.`,
+  );
+  return { runtime: "process" as const, local: true };
 }
 
 function describe(view: ServerView): string {

@@ -1,4 +1,4 @@
-import { mkdir, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { mkdir, rm, rmdir, stat, statfs, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
@@ -110,10 +110,14 @@ async function data(): Promise<Finding[]> {
   const dir = dataDir();
   const check = "data";
   const probe = join(dir, `.doctor-${process.pid}`);
+  let mode: number;
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const made = await mkdir(dir, { recursive: true, mode: 0o700 });
     await writeFile(probe, "");
     await rm(probe);
+    mode = (await stat(dir)).mode & 0o777;
+    // To look is not to install: what was not there before is not there afterwards, unless somebody uses it already.
+    if (made) await rmdir(dir).catch(() => undefined);
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     return [
@@ -125,7 +129,6 @@ async function data(): Promise<Finding[]> {
       },
     ];
   }
-  const mode = (await stat(dir)).mode & 0o777;
   if (process.platform === "win32" || (mode & 0o077) === 0) return [{ check, status: "ok", detail: dir }];
   return [
     {

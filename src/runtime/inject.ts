@@ -22,7 +22,7 @@ export const LAUNCH = [`${BRIDGE_HOME}/ld.so`, "--library-path", `${BRIDGE_HOME}
 /** Written last: a volume with it is complete. */
 const MARKER = "complete";
 /** An image without a single program: containers that only carry volumes are made from it. */
-const BLANK_IMAGE = "linkspan/blank:1";
+export const BLANK_IMAGE = "linkspan/blank:1";
 /** A filler that was seen for so long without an end has lost its manager. */
 const FILL_MS = 120_000;
 const POLL_MS = 100;
@@ -156,7 +156,7 @@ function carrier(volume: string, readOnly: boolean, labels: Record<string, strin
   };
 }
 
-async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<void> {
+export async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<void> {
   if (await inspectImage(engine, BLANK_IMAGE, deadline)) return;
   const archive = archiveOf([{ kind: "folder", name: BRIDGE_HOME.slice(1) }]);
   await importImage(engine, archive, BLANK_IMAGE, [`LABEL ${LABEL.managedBy}=${MANAGED_BY}`], deadline);

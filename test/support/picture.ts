@@ -16,6 +16,8 @@ const CHARACTER = 8.4;
 const LINE = 19;
 const MARGIN = 18;
 const BAR = 30;
+/** A control sequence, or one character. */
+const PIECE = new RegExp(`${String.fromCharCode(27)}\\[([\\d;?]*[A-Za-z])|([^])`, "gu");
 const PLAIN: Style = { color: undefined, bold: false, dim: false };
 const COLORS: Record<number, string> = { 31: "#ff7b72", 32: "#7ee787", 33: "#e3b341", 36: "#79c0ff" };
 
@@ -24,7 +26,7 @@ export function screenOf(bytes: string): Cell[][] {
   const lines: Cell[][] = [[]];
   let column = 0;
   let style = PLAIN;
-  for (const [, sequence = "", character = ""] of bytes.matchAll(/\x1b\[([\d;?]*[A-Za-z])|([^])/gu)) {
+  for (const [, sequence = "", character = ""] of bytes.matchAll(PIECE)) {
     const line = lines[lines.length - 1] ?? [];
     if (sequence.endsWith("m")) style = styled(style, Number(sequence.slice(0, -1)));
     else if (sequence === "2K") line.length = 0;
