@@ -16,7 +16,7 @@ export function faultOf(error: unknown, what: string, ended: Fault | undefined):
   if (typeof code === "number") return rpcFault(error, code, what);
   switch (code) {
     case "REQUEST_TIMEOUT":
-      return new Fault("timeout", `${what} was not answered in time`, {
+      return new Fault("timeout", `${what} was not answered within ${limitOf(error)}`, {
         cause: error,
         hint: "The server was told that the request is cancelled. A longer `timeoutMs` gives it more time.",
       });
@@ -52,6 +52,12 @@ function rpcFault(error: Error, code: number, what: string): Fault {
     return new Fault("unsupported", `the server does not know ${what}: ${plain(error)}`, details);
   }
   return new Fault("server-failed", `the server answered ${what} with an error: ${plain(error)}`, details);
+}
+
+function limitOf(error: Error): string {
+  const data = "data" in error && isRecord(error.data) ? error.data : {};
+  const ms = data.maxTotalTimeout ?? data.timeout;
+  return typeof ms === "number" ? `${ms} ms` : "its time";
 }
 
 /** The message without the prefix that some SDKs put in front of it. */

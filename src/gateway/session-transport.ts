@@ -1,7 +1,11 @@
 /** A session with a bridge as a transport of the MCP SDK: one message is one line. */
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
+import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Session, SessionEnd } from "../transport/session.ts";
+
+/** A bridge acknowledges a detach at once; its server process ends on its own time. */
+const CLOSE_MS = 2_000;
 
 export class SessionTransport implements Transport {
   onclose?: () => void;
@@ -9,6 +13,7 @@ export class SessionTransport implements Transport {
   onmessage?: Transport["onmessage"];
   /** How the session ended; undefined while it lives. */
   end: SessionEnd | undefined;
+  /** Who waits for room, or for the end. */
   private readonly waiting: Array<() => void> = [];
 
   constructor(private readonly session: Session) {}
@@ -41,9 +46,14 @@ export class SessionTransport implements Transport {
     await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
 
-  close(): Promise<void> {
+  /** Detaches, and resolves when the bridge has closed the session, or was given up on. */
+  async close(): Promise<void> {
+    if (this.end) return;
     this.session.detach();
-    return Promise.resolve();
+    const ended = new Promise<void>((resolve) => this.waiting.push(resolve));
+    await Deadline.in(CLOSE_MS)
+      .race("the end of the session", ended)
+      .catch(() => this.session.destroy());
   }
 
   private receive(line: string): void {

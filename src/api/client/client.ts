@@ -130,11 +130,13 @@ export class ManagerClient {
     return this.json(v.array(toolView), "GET", at(name, "tools"), `the tools of ${name}`, { deadline }, true);
   }
 
-  /** Calls a tool. A result with `isError` is a result: the tool ran and says that it failed. */
+  /**
+   * Calls a tool. A result with `isError` is a result: the tool ran and says that it failed. Without a deadline the
+   * manager's rule holds: 60 s without progress, ten minutes in all.
+   */
   async call(name: string, body: CallBody, options: ProgressOptions = {}): Promise<ToolResult> {
-    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
     const what = `the call of ${body.tool}`;
-    const answer = await this.progress(callAnswer, at(name, "call"), body, what, { ...options, deadline });
+    const answer = await this.progress(callAnswer, at(name, "call"), body, what, options);
     return answer.result;
   }
 
@@ -198,10 +200,11 @@ export class ManagerClient {
     path: string,
     body: unknown,
     what: string,
-    { deadline = Deadline.in(START_MS), report }: ProgressOptions,
+    { deadline, report }: ProgressOptions,
   ): Promise<v.InferOutput<S>> {
-    const { signal } = deadline;
-    const query = { timeoutMs: serverTimeout(deadline) };
+    // Without one of ours the manager's own holds; ours only ends a wait for a manager that says nothing at all.
+    const { signal } = deadline ?? Deadline.in(START_MS + GRACE_MS);
+    const query = deadline ? { timeoutMs: serverTimeout(deadline) } : {};
     const request: Exchange = { method: "POST", path, query, body, accept: NDJSON, signal, what };
     const response = await exchange(this.target, request);
     if (!isType(response, NDJSON)) {
@@ -261,6 +264,7 @@ const progressLine = v.object({
   error: v.optional(problem),
   result: v.optional(v.unknown()),
 });
+const GRACE_MS = 10_000;
 const NDJSON = "application/x-ndjson";
 const SSE = "text/event-stream";
 
