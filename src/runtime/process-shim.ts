@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { sleep } from "../base/deadline.ts";
+import { Deadline } from "../base/deadline.ts";
 import { watchHealth } from "./process-health.ts";
 import { endWithin, identify, killFamily, type ProcessIdentity } from "./process-identity.ts";
 import { LogLines, LogWriter, lastLines } from "./process-log.ts";
@@ -45,10 +45,12 @@ export async function processShimMain([path = "", incarnation = ""]: string[]): 
   const ending = await ended;
   health.abort();
   await killFamily(record.id, bridge);
-  await Promise.race([output, sleep(OUTPUT_MS)]);
+  await Deadline.in(OUTPUT_MS)
+    .race("the end of the output", output)
+    .catch(() => {});
   folder.write("exit", describe(ending, incarnation, folder, record));
-  log.close();
-  return 0;
+  // What still holds the output open has left the family on purpose; nobody reads it any more.
+  process.exit(0);
 }
 
 /**
