@@ -26,6 +26,7 @@ async function run(): Promise<number> {
     default:
       return (await import("./cli/main.ts")).cliMain(process.argv.slice(2), {
         checkEngine: async () => (await import("./services.ts")).checkEngine(),
+        wrapImage: async (request, report) => (await import("./services.ts")).wrap(request, report),
         folderVolume: async (folder, name) => (await import("./services.ts")).folderVolume(folder, name),
       });
   }

@@ -4,11 +4,16 @@ import type { EngineCheck } from "./cli/command.ts";
 import { findEndpoint, formatEndpoint, isLocal } from "./docker/endpoint.ts";
 import { Engine } from "./docker/engine.ts";
 import { removeVolume } from "./docker/volumes.ts";
+import { ownBridgeFiles } from "./runtime/bridge-files.ts";
 import { DockerRuntime } from "./runtime/docker.ts";
 import { copyToVolume } from "./runtime/folder-volume.ts";
+import type { Report } from "./runtime/runtime.ts";
+import { type WrapRequest, wrapImage } from "./runtime/wrap.ts";
 
 const PROBE_MS = 10_000;
 const COPY_MS = 60_000;
+/** The image may have to be pulled first. */
+const WRAP_MS = 600_000;
 
 export async function checkEngine(): Promise<EngineCheck> {
   await using runtime = new DockerRuntime({ instance: "doctor00", dataDir: "" });
@@ -29,4 +34,10 @@ export async function folderVolume(folder: string, name: string): Promise<AsyncD
     throw error;
   }
   return { [Symbol.asyncDispose]: remove };
+}
+
+export async function wrap(request: WrapRequest, report: Report): Promise<string> {
+  const engine = await Engine.connect(findEndpoint(process.env), Deadline.in(PROBE_MS));
+  const files = await ownBridgeFiles(engine.arch);
+  return wrapImage(engine, files, request, report, Deadline.in(WRAP_MS));
 }

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import type { ProgressView } from "../model/views.ts";
 
 /** What the parts of the program that the CLI must not import do for it; src/main.ts passes them, loaded at first use. */
 export interface Services {
@@ -9,6 +10,8 @@ export interface Services {
   checkEngine(): Promise<EngineCheck>;
   /** Copies a folder into a new volume of the engine; disposing of it removes the volume. For `demo`. */
   folderVolume(folder: string, name: string): Promise<AsyncDisposable>;
+  /** Makes an image with the bridge in it; resolves with its id. */
+  wrapImage(request: WrapRequest, report: (progress: ProgressView) => void): Promise<string>;
 }
 
 export interface EngineCheck {
@@ -25,6 +28,13 @@ export interface EngineCheck {
   /** Settings that it takes and does not enforce. */
   unenforced: string[];
   warnings: string[];
+}
+
+export interface WrapRequest {
+  image: string;
+  tag: string;
+  args: string[] | undefined;
+  tokenFile: string | undefined;
 }
 
 export interface Call<O> {

@@ -110,6 +110,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./token.ts")).token,
   },
   {
+    name: "wrap",
+    group: "Set-up",
+    summary: "Bake the bridge into a copy of an image",
+    load: async () => (await import("./wrap.ts")).wrap,
+  },
+  {
     name: "completion",
     group: "Set-up",
     summary: "Print the completion script for bash, zsh or fish",
