@@ -61,8 +61,12 @@ export class McpClient {
     if (era === "modern" || !isRefusedVersion(first.error)) throw first.fault;
     const second = await McpClient.handshake(await open(), "modern", deadline);
     if (second instanceof McpClient) return second;
-    // Both refused: the first answer is the one that most servers' authors know.
-    throw isRefusedVersion(second.error) ? first.fault : second.fault;
+    const both = `${first.fault.message}; ${second.fault.message}`;
+    const { kind, data } = second.fault;
+    throw new Fault(kind, `the server takes neither era of MCP: ${both}`, {
+      cause: second.fault,
+      ...(data ? { data } : {}),
+    });
   }
 
   private static async handshake(session: Session, era: Era, deadline: Deadline) {

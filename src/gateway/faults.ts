@@ -3,6 +3,7 @@ import { Fault, type FaultDetails, isFaultKind } from "../base/fault.ts";
 
 /** JSON-RPC error codes with a meaning of their own here (MCP 2026-07-28, JSON-RPC 2.0). */
 export const RPC = {
+  missingCapability: -32021,
   unsupportedVersion: -32022,
   methodNotFound: -32601,
   invalidParams: -32602,
@@ -26,10 +27,7 @@ export function faultOf(error: unknown, what: string, ended: Fault | undefined):
       return ended ?? new Fault("server-failed", `the session ended before ${what} was answered`, { cause: error });
     case "INPUT_REQUIRED_ROUNDS_EXCEEDED":
     case "CAPABILITY_NOT_SUPPORTED":
-      return new Fault("unsupported", `${what} asks for something that only an interactive client can give`, {
-        cause: error,
-        hint: "Use the server through an MCP client: `linkspan mcp NAME`.",
-      });
+      return interactive(what, { cause: error });
     default:
       return new Fault("server-failed", `${what} failed: ${plain(error)}`, { cause: error });
   }
@@ -47,11 +45,20 @@ function rpcFault(error: Error, code: number, what: string): Fault {
     if (typeof data.hint === "string") details.hint = data.hint;
     return new Fault(data.kind, plain(error), details);
   }
+  if (code === RPC.missingCapability) return interactive(what, details);
   if (code === RPC.invalidParams) return new Fault("invalid", `the server refused ${what}: ${plain(error)}`, details);
   if (code === RPC.methodNotFound) {
     return new Fault("unsupported", `the server does not know ${what}: ${plain(error)}`, details);
   }
   return new Fault("server-failed", `the server answered ${what} with an error: ${plain(error)}`, details);
+}
+
+/** Nobody is at this end who could answer a question, pick a root or sample a model. */
+function interactive(what: string, details: FaultDetails): Fault {
+  return new Fault("unsupported", `${what} needs an answer that only an interactive client can give`, {
+    ...details,
+    hint: "Use the server through an MCP client: `linkspan mcp NAME`.",
+  });
 }
 
 function limitOf(error: Error): string {
