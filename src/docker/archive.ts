@@ -1,6 +1,6 @@
 /** Archives for the engine's archive and import calls: made and read as streams, so that no file is held in memory. */
 import { createReadStream } from "node:fs";
-import { lstat, readdir, readlink } from "node:fs/promises";
+import { lstat, readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { extract, type Header, type Pack, pack } from "tar-stream";
@@ -63,12 +63,12 @@ async function fill(archive: Pack, entries: readonly Entry[]): Promise<void> {
 }
 
 async function putTree(archive: Pack, name: string, path: string, owner: Owner): Promise<void> {
-  const stat = await lstat(path);
-  if (stat.isSymbolicLink()) {
+  const found = await lstat(path);
+  if (found.isSymbolicLink()) {
     await put(archive, { name, type: "symlink", linkname: await readlink(path), ...owner });
-  } else if (stat.isFile()) {
-    await putFile(archive, { name, mode: stat.mode & 0o111 ? 0o755 : 0o644, ...owner }, path);
-  } else if (stat.isDirectory()) {
+  } else if (found.isFile()) {
+    await putFile(archive, { name, mode: found.mode & 0o111 ? 0o755 : 0o644, ...owner }, path);
+  } else if (found.isDirectory()) {
     await put(archive, { name, mode: 0o755, type: "directory", ...owner });
     // Sorted, because the order of a folder differs between machines.
     for (const child of (await readdir(path)).toSorted())
@@ -83,12 +83,15 @@ function put(archive: Pack, headers: Headers, bytes: Uint8Array = new Uint8Array
 }
 
 async function putFile(archive: Pack, headers: Headers, path: string): Promise<void> {
-  const { size } = await lstat(path);
+  // What a link leads to, as the stream below reads it.
+  const { size } = await stat(path);
   let done: (error?: Error | null) => void = () => {};
   const written = new Promise<void>((resolve, reject) => {
     done = (error) => (error ? reject(error) : resolve());
   });
   const entry = archive.entry({ ...headers, size, mtime: EPOCH }, done);
+  // A file that changed its size meanwhile: the callback above gets the same error.
+  entry.on("error", () => {});
   const stopped = new Promise<void>((resolve) => void entry.once("close", () => resolve()));
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
     if (entry.destroyed) break;

@@ -1,0 +1,99 @@
+/**
+ * A container engine for one test run. Where one answers, it is used; else, as root on Debian or Ubuntu, one is
+ * installed if need be and started with folders of its own. It shares the machine's network, so that containers can be
+ * dialled and reach nothing more than other programs do; that is why it is never started beside another dockerd.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Deadline } from "../../src/base/deadline.ts";
+import { findEndpoint } from "../../src/docker/endpoint.ts";
+import { Engine } from "../../src/docker/engine.ts";
+
+export interface RunEngine {
+  /** For DOCKER_HOST; undefined where the default is used or there is none. */
+  host: string | undefined;
+  /** One line for people: which engine it is, or why there is none. */
+  note: string;
+  /** Ends a private engine and removes everything of it; does nothing otherwise. It also happens when this process dies. */
+  close(): Promise<void>;
+}
+
+const INSTALL_MS = 300_000;
+const START_MS = 60_000;
+const STOP_MS = 30_000;
+const KEEPER = join(import.meta.dir, "engine-keeper.ts");
+
+/** Never throws: tests that need an engine are skipped loudly where there is none. */
+export async function startEngine(): Promise<RunEngine> {
+  if (process.env.LINKSPAN_TEST_ENGINE === "none") return absent("LINKSPAN_TEST_ENGINE=none");
+  const endpoint = findEndpoint(process.env);
+  try {
+    const engine = await Engine.connect(endpoint, Deadline.in(10_000));
+    return {
+      host: process.env.DOCKER_HOST,
+      note: `engine ${engine.version}, the machine's own`,
+      close: async () => {},
+    };
+  } catch (error) {
+    const obstacle = obstacleToPrivate();
+    if (obstacle) return absent(`${error instanceof Error ? error.message : String(error)}; ${obstacle}`);
+  }
+  const problem = existsSync("/usr/sbin/dockerd") ? undefined : await install();
+  return problem ? absent(problem) : keep();
+}
+
+function absent(reason: string): RunEngine {
+  return { host: undefined, note: `no container engine: ${reason}`, close: async () => {} };
+}
+
+function obstacleToPrivate(): string | undefined {
+  if (process.env.DOCKER_HOST || process.env.DOCKER_BASE_URL) return "DOCKER_HOST names another one";
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return "a private one needs root on Linux";
+  if (dockerdRuns()) return "a dockerd runs that does not answer";
+  if (!existsSync("/usr/sbin/dockerd") && !existsSync("/usr/bin/apt-get"))
+    return "dockerd cannot be installed without apt-get";
+  return undefined;
+}
+
+/** Two engines in one network namespace would take each other's bridges and filter rules away. */
+function dockerdRuns(): boolean {
+  return readdirSync("/proc").some((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "dockerd";
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function install(): Promise<string | undefined> {
+  process.stderr.write("installing docker.io for the tests that need a container engine …\n");
+  const apt = ["apt-get", "install", "-y", "--no-install-recommends", "docker.io", "iptables"];
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  for (const command of [["apt-get", "update"], apt]) {
+    const child = Bun.spawn(command, { env, stdout: "ignore", stderr: "pipe", timeout: INSTALL_MS });
+    const [said, code] = await Promise.all([child.stderr.text(), child.exited]);
+    if (code !== 0) return `${command.join(" ")} failed: ${said.trim().slice(-300)}`;
+  }
+  return undefined;
+}
+
+/** The keeper owns the engine and ends it when its stdin ends, which it does however this process dies. */
+async function keep(): Promise<RunEngine> {
+  const keeper = Bun.spawn([process.execPath, KEEPER], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  const reader = keeper.stdout.getReader();
+  const close = async () => {
+    await keeper.stdin.end();
+    await Deadline.in(STOP_MS).race("the end of the private engine", keeper.exited);
+  };
+  try {
+    const { value } = await Deadline.in(START_MS).race("the start of a private engine", reader.read());
+    const host = new TextDecoder().decode(value).trim();
+    if (!host.startsWith("unix://")) throw new Error(host || "its keeper ended");
+    return { host, note: "a private engine, for this run only", close };
+  } catch (error) {
+    await close().catch(() => keeper.kill("SIGKILL"));
+    return absent(`a private one did not start: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
