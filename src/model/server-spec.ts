@@ -23,7 +23,7 @@ const argv = v.pipe(v.array(value), v.maxLength(1024));
 const containerPath = v.pipe(v.string(), v.regex(/^\/[^\0:]*$/, "expected an absolute path inside the container"));
 
 /**
- * What to run it from: an image reference, or `npm:PACKAGE[@VERSION]`.
+ * What to run it from: an image reference, `npm:PACKAGE[@VERSION]`, or on the process runtime `exec:PROGRAM`.
  * The syntax of image references is the engine's business; here only what could be taken for an option is refused.
  */
 export const imageRef = v.pipe(

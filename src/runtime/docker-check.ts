@@ -1,6 +1,7 @@
 /** What an engine says of itself, and what that means for a spec. */
 import type { Engine, EngineInfo } from "../docker/engine.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
+import { execProgram } from "./exec-ref.ts";
 import type { Facts, Gap } from "./runtime.ts";
 
 export function factsOf(engine: Engine, info: EngineInfo, direct: boolean): Facts {
@@ -30,6 +31,14 @@ export function checkSpec(spec: ServerSpec, facts: Facts): Gap[] {
   const hint = "docker info shows what the engine's kernel lacks";
   for (const field of facts.unenforced ?? []) {
     gaps.push({ field, severity: "weaker", message: `the engine does not enforce ${field}`, hint });
+  }
+  if (execProgram(spec.image) !== undefined) {
+    gaps.push({
+      field: "image",
+      severity: "impossible",
+      message: "exec: is a program of this machine, not an image",
+      hint: "use an image or npm:PACKAGE, or run it as a process: --runtime process",
+    });
   }
   if (facts.os !== "linux") {
     gaps.push({

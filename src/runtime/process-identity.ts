@@ -29,6 +29,11 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.start === identity.start;
 }
 
+/** Whether somebody has stopped it with SIGSTOP (seen on Linux). */
+export function isFrozen({ pid }: ProcessIdentity): boolean {
+  return onLinux && statFields(pid)?.[0] === "T";
+}
+
 /** Sends the signal if it is still that process. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
   if (!isAlive(identity)) return;

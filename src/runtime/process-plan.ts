@@ -2,6 +2,7 @@
 import { join, posix } from "node:path";
 import { COMPILED, VERSION } from "../base/version.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
+import { execProgram } from "./exec-ref.ts";
 import { BUN_RUN_FLAGS, isNpmRef, type NpmInstalled, npmProgram } from "./npm.ts";
 import { FAMILY_VARIABLE } from "./process-identity.ts";
 import type { ProcessFolder, ProcessPlan, ProcessRecord } from "./process-record.ts";
@@ -9,14 +10,8 @@ import type { Gap } from "./runtime.ts";
 
 export const PROCESS_VERSION = VERSION;
 
-const EXEC = "exec:";
 /** What the bridge leaves of the time that a stop may take, so that it can end in order before it is killed. */
 const STOP_MARGIN_MS = 500;
-
-/** The program of `exec:PROGRAM`: an absolute path, or a name to be found in PATH. */
-export function execProgram(image: string): string | undefined {
-  return image.startsWith(EXEC) && image.length > EXEC.length ? image.slice(EXEC.length) : undefined;
-}
 
 /** This program, to be started again in another role. */
 export function selfCommand(): string[] {

@@ -1,6 +1,6 @@
 /** Process servers as the runtime's interface shows them. */
 import { hostname } from "node:os";
-import { isAlive } from "./process-identity.ts";
+import { isAlive, isFrozen } from "./process-identity.ts";
 import type { ProcessFolder, ProcessRecord, ProcessRun } from "./process-record.ts";
 import type { Instance } from "./runtime.ts";
 
@@ -17,6 +17,8 @@ export function describeInstance(folder: ProcessFolder, record: ProcessRecord): 
   const started = { ...common, incarnation: run.incarnation, since: run.startedAt };
   if (isAlive(run.bridge)) {
     const address = folder.address();
+    if (isFrozen(run.bridge))
+      return { ...started, state: "paused", addresses: address ? [{ kind: "tcp", ...address }] : [] };
     if (!address) return { ...started, state: "starting", addresses: [] };
     const health = folder.read("health");
     const status = health?.incarnation === run.incarnation ? health.status : "starting";

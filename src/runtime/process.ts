@@ -10,11 +10,12 @@ import { join } from "node:path";
 import { type Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
+import { execProgram } from "./exec-ref.ts";
 import { isNpmRef, type NpmInstalled, npmProgram } from "./npm.ts";
 import { endWithin, isAlive, signalProcess } from "./process-identity.ts";
 import { readLog } from "./process-log.ts";
 import { NpmCache } from "./process-npm.ts";
-import { execProgram, planOf, PROCESS_VERSION, processGaps } from "./process-plan.ts";
+import { planOf, PROCESS_VERSION, processGaps } from "./process-plan.ts";
 import { createFolder, folders, leftovers, ProcessFolder, type ProcessRecord } from "./process-record.ts";
 import { stopBridge } from "./process-shim.ts";
 import { SHIM_END_MS, startShim } from "./process-start.ts";
@@ -78,6 +79,7 @@ export class ProcessRuntime implements Runtime {
       arch: process.arch,
       direct: true,
       warnings: ["servers run as processes of this machine, without isolation"],
+      unenforced: ["limits.memory", "limits.cpus", "limits.pids", "limits.tmp", "network", "readOnly"],
     };
   }
 
