@@ -53,12 +53,3 @@ export function peer(answer: (line: string, socket: Bun.Socket) => void, options
   else if ("port" in listener) made.endpoint = { kind: "tcp", host: "127.0.0.1", port: listener.port };
   return made;
 }
-
-/** Polls until the condition holds; fails after `ms`. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
-  const end = performance.now() + ms;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`);
-    await Bun.sleep(5);
-  }
-}

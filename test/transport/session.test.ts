@@ -5,7 +5,8 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { dialControl } from "../../src/transport/control.ts";
 import { dialSession, type SessionEnd } from "../../src/transport/session.ts";
 import { tempDir } from "../support/cli.ts";
-import { ATTACHED, peer, until } from "./peer.ts";
+import { until } from "../support/until.ts";
+import { ATTACHED, peer } from "./peer.ts";
 
 const soon = () => Deadline.in(5_000);
 const isAttach = (line: string) => line.startsWith('{"link":"attach"');
