@@ -4,6 +4,7 @@
  *
  * It looks at bytes after they were passed on, so that it costs time while the other side works, not latency.
  */
+import * as v from "valibot";
 import { classify, type Envelope, type IdKey, idText } from "../../bridge/envelope.ts";
 import { LineSplitter, type OnLine } from "../../bridge/lines.ts";
 import { LIMITS } from "../../bridge/wire.ts";
@@ -42,7 +43,11 @@ export class InFlight {
     return ids;
   }
 
-  private readonly onSent: OnLine = (bytes, start, end) => this.note(classify(bytes, start, end));
+  private readonly onSent: OnLine = (bytes, start, end) => {
+    const envelope = classify(bytes, start, end);
+    this.note(envelope);
+    if (envelope.kind === "notification" && this.ids.size > 0) this.cancel(bytes, start, end);
+  };
 
   private readonly onReceived: OnLine = (bytes, start, end) => this.settle(classify(bytes, start, end));
 
@@ -64,9 +69,37 @@ export class InFlight {
     }
   }
 
+  /** A cancelled request is not answered any more (MCP, "cancellation"), so nobody waits for it. */
+  private cancel(bytes: Uint8Array, start: number, end: number): void {
+    if (end - start > CANCEL_BYTES_MAX) return;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString();
+    if (!text.includes(CANCELLED)) return;
+    const parsed = v.safeParse(cancellation, parseJson(text));
+    if (!parsed.success) return;
+    const { requestId } = parsed.output.params;
+    this.ids.delete(typeof requestId === "string" ? `"${requestId}` : requestId);
+  }
+
   private settle(envelope: Envelope): void {
     if (envelope.kind === "response") this.ids.delete(envelope.id);
     else if (envelope.kind === "batch") for (const item of envelope.items) this.settle(item);
+  }
+}
+
+const CANCELLED = "notifications/cancelled";
+/** A reason for people and a request's id fit into this; a longer notification is another one. */
+const CANCEL_BYTES_MAX = 64 * 1024;
+
+const cancellation = v.object({
+  method: v.literal(CANCELLED),
+  params: v.object({ requestId: v.union([v.string(), v.number()]) }),
+});
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

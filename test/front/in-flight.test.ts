@@ -25,6 +25,15 @@ test("a batch counts with each of its requests", () => {
   expect(flight.take()).toEqual(["1"]);
 });
 
+test("a cancelled request is waited for no more; another notification cancels nothing", () => {
+  const flight = new InFlight();
+  const cancel = (id: number | string, method = "notifications/cancelled") =>
+    JSON.stringify({ jsonrpc: "2.0", method, params: { requestId: id, reason: "notifications/cancelled" } });
+  for (const id of [1, '"1"', 2, '"x"']) flight.sent(bytes(`{"jsonrpc":"2.0","id":${id},"method":"a"}`));
+  flight.sent(bytes(cancel(1), cancel("x"), cancel(2, "notifications/other"), cancel(77)));
+  expect(flight.take()).toEqual(['"1"', "2"]);
+});
+
 test("chunks may cut a message anywhere", () => {
   const whole = bytes('{"jsonrpc":"2.0","id":1,"method":"a","params":{"text":"ü"}}');
   for (let cut = 0; cut <= whole.length; cut += 1) {
