@@ -12,7 +12,7 @@ import type { ServerSpec } from "../model/server-spec.ts";
 import type { ImageFacts } from "./docker-create.ts";
 import { LAUNCH } from "./inject.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
-import { installNpm, isNpmRef, type NpmRef, type NpmVersion, parseNpmRef, resolveNpm } from "./npm.ts";
+import { installNpm, isNpmRef, npmBin, type NpmRef, type NpmVersion, parseNpmRef, resolveNpm } from "./npm.ts";
 import type { Report } from "./runtime.ts";
 
 const NPM = {
@@ -169,12 +169,7 @@ function imageRef(version: NpmVersion, bin: string): string {
 
 /** A spec's command selects one of the package's programs by name. */
 function binOf(spec: ServerSpec): string {
-  if (!spec.command) return "";
-  const [bin = "", ...others] = spec.command;
-  if (others.length === 0) return bin;
-  throw new Fault("invalid", `the command of ${spec.image} can only name one of the package's programs`, {
-    hint: "put arguments into args",
-  });
+  return npmBin(spec) ?? "";
 }
 
 function factsOf({ Id: id, Config: config }: ImageInfo): ImageFacts {

@@ -152,13 +152,13 @@ function platformFlags(platform: NpmPlatform | undefined): string[] {
  */
 export const BUN_RUN_FLAGS = ["--no-env-file", "--no-install", "--config=/dev/null"] as const;
 
-/** How a spec names one of several programs: `command: [PROGRAM, first arguments…]`; `args` follow. */
-export function npmProgram(spec: { command?: string[] | undefined; args?: string[] | undefined }): {
-  bin: string | undefined;
-  args: string[];
-} {
-  const [bin, ...first] = spec.command ?? [];
-  return { bin, args: [...first, ...(spec.args ?? [])] };
+/** Which of the package's programs a spec asks for: `command: [PROGRAM]`. Fault `invalid` for anything longer. */
+export function npmBin(spec: { image: string; command?: string[] | undefined }): string | undefined {
+  const [bin, ...others] = spec.command ?? [];
+  if (others.length === 0) return bin;
+  throw new Fault("invalid", `the command of ${spec.image} can only name one of the package's programs`, {
+    hint: "put arguments into args",
+  });
 }
 
 const marker = v.object({ package: v.string(), version: v.string(), integrity: v.string() });

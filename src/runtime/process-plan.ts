@@ -3,7 +3,7 @@ import { join, posix } from "node:path";
 import { COMPILED, VERSION } from "../base/version.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import { execProgram } from "./exec-ref.ts";
-import { BUN_RUN_FLAGS, isNpmRef, type NpmInstalled, npmProgram } from "./npm.ts";
+import { BUN_RUN_FLAGS, isNpmRef, type NpmInstalled } from "./npm.ts";
 import { FAMILY_VARIABLE } from "./process-identity.ts";
 import type { ProcessFolder, ProcessPlan, ProcessRecord } from "./process-record.ts";
 import type { Gap } from "./runtime.ts";
@@ -20,12 +20,10 @@ export function selfCommand(): string[] {
 
 /** `program` is the installed package, or the path of the program of `exec:`. */
 export function planOf(spec: ServerSpec, program: NpmInstalled | string): ProcessPlan {
-  const { args } = npmProgram(spec);
+  const args = spec.args ?? [];
   const npm = typeof program !== "string";
   return {
-    argv: npm
-      ? [process.execPath, ...BUN_RUN_FLAGS, join(program.folder, program.entry), ...args]
-      : [program, ...(spec.args ?? [])],
+    argv: npm ? [process.execPath, ...BUN_RUN_FLAGS, join(program.folder, program.entry), ...args] : [program, ...args],
     env: { ...spec.env, ...(npm ? { BUN_BE_BUN: "1" } : {}) },
     ...(spec.workdir === undefined ? {} : { cwd: spec.workdir }),
     messageBytes: spec.limits.message,

@@ -11,7 +11,7 @@ import { type Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import { execProgram } from "./exec-ref.ts";
-import { isNpmRef, type NpmInstalled, npmProgram } from "./npm.ts";
+import { isNpmRef, type NpmInstalled, npmBin } from "./npm.ts";
 import { endWithin, isAlive, signalProcess } from "./process-identity.ts";
 import { readLog } from "./process-log.ts";
 import { NpmCache } from "./process-npm.ts";
@@ -90,7 +90,7 @@ export class ProcessRuntime implements Runtime {
   async prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
     inTime(deadline, `preparing ${spec.name}`);
     refuseImpossible(spec);
-    if (isNpmRef(spec.image)) await this.npm.ensure(spec.image, npmProgram(spec).bin, report, deadline);
+    if (isNpmRef(spec.image)) await this.npm.ensure(spec.image, npmBin(spec), report, deadline);
     else executable(spec);
   }
 
@@ -218,7 +218,7 @@ export class ProcessRuntime implements Runtime {
 
   private async programOf(spec: ServerSpec): Promise<NpmInstalled | string> {
     if (!isNpmRef(spec.image)) return executable(spec);
-    const installed = await this.npm.installed(spec.image, npmProgram(spec).bin);
+    const installed = await this.npm.installed(spec.image, npmBin(spec));
     if (installed) return installed;
     throw new Fault("not-found", `${spec.image} is not installed`, { hint: "prepare the server before creating it" });
   }
