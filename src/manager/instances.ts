@@ -22,6 +22,8 @@ export type Happening =
   | { kind: "answered" }
   /** The bridge does not answer, or says that it is not well. */
   | { kind: "missed"; reason: string }
+  /** An instance that was found running does not answer at all. */
+  | { kind: "unanswered"; reason: string }
   /** The start failed for good. */
   | { kind: "failed"; reason: string }
   /** A server process inside has ended by itself; the bridge runs on. */
@@ -36,6 +38,9 @@ export const DEFINED: Condition = { state: "defined", misses: 0 };
 /** The states in which there is something to stop. */
 export const ALIVE: ReadonlySet<ServerState> = new Set(["creating", "starting", "ready", "unhealthy", "stopping"]);
 
+/** No operation is under way in these, and what the engine says is news. */
+const RESTED: ReadonlySet<ServerState> = new Set(["ready", "unhealthy", "stopped", "failed"]);
+
 /** What follows; the same object when nothing changes. `retries`: this many misses in a row make it unhealthy. */
 export function next(now: Condition, happening: Happening, retries: number): Condition {
   switch (happening.kind) {
@@ -47,6 +52,8 @@ export function next(now: Condition, happening: Happening, retries: number): Con
       return answered(now);
     case "missed":
       return missed(now, happening.reason, retries);
+    case "unanswered":
+      return now.state === "starting" ? { state: "unhealthy", reason: happening.reason, misses: retries } : now;
     case "failed":
       return { state: "failed", reason: happening.reason, misses: 0 };
     case "process-ended":
@@ -81,9 +88,10 @@ function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind
     case "starting":
     case "running":
     case "draining":
-      // Started by somebody else, or replaced by the engine: what was known of the old one is void.
-      if (now.state === "stopped" || now.state === "failed" || now.state === "defined") return STARTING;
-      return anew && (now.state === "ready" || now.state === "unhealthy") ? STARTING : now;
+      if (now.state === "defined") return STARTING;
+      // Started by somebody else, or replaced by the engine: what was known of the old one is void. Without a new
+      // incarnation it is late word of the one that we have ended ourselves.
+      return anew && RESTED.has(now.state) ? STARTING : now;
     case "paused":
       // Whoever resumes it lets the next probe answer, which makes it ready again.
       return now.state === "ready" || now.state === "unhealthy"
@@ -96,6 +104,19 @@ function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind
   }
 }
 
+/**
+ * Whether the engine's word about an instance concerns the one that is known under the name. While an operation runs
+ * (`busy`) only that operation's own instance does.
+ */
+export function isNews(known: Instance | undefined, heard: Instance, busy: boolean): boolean {
+  const runs = heard.state === "running";
+  if (!known) return runs && !busy;
+  // The one we know is what the name stands for, unless it is over and the other one runs.
+  if (known.id !== heard.id) return runs && known.state !== "running" && !busy;
+  // Word of an earlier incarnation that was under way while the next one started.
+  return known.incarnation === heard.incarnation || heard.since >= known.since;
+}
+
 const STARTING: Condition = { state: "starting", misses: 0 };
 
 function ended(now: Condition, exit: Instance["exit"]): Condition {
@@ -106,7 +127,7 @@ function ended(now: Condition, exit: Instance["exit"]): Condition {
 }
 
 function lost(now: Condition): Condition {
-  if (now.state === "stopping" || now.state === "stopped") return { state: "stopped", misses: 0 };
-  if (now.state === "failed" || now.state === "defined" || now.state === "creating") return now;
+  if (now.state === "stopping") return { state: "stopped", misses: 0 };
+  if (!ALIVE.has(now.state) || now.state === "creating") return now;
   return { state: "failed", reason: "it was removed by somebody else", misses: 0 };
 }

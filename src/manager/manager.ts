@@ -2,53 +2,95 @@
  * The manager: what runs, for whom, and in which state. REST, the TCP port and an embedded front all speak to this
  * class and to nothing behind it.
  */
-import type { HealthReport } from "../../bridge/wire.ts";
-import type { Deadline } from "../base/deadline.ts";
+import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
 import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
-import type { EventView, ServerView, SessionGrant, SessionRequest, SessionView } from "../model/views.ts";
-import type { Gap, LogLine, LogOptions, Report, Stats } from "../runtime/runtime.ts";
+import type { ServerView, SessionGrant, SessionRequest, SessionView } from "../model/views.ts";
+import type { LogLine, LogOptions, Report, Runtime, Stats } from "../runtime/runtime.ts";
+import type { DataDir } from "./data-dir.ts";
+import { EngineFacts } from "./engine-facts.ts";
+import { EventLog, type Events } from "./events.ts";
+import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
+import { type Ground, refuseGaps } from "./launch.ts";
+import { Recovery } from "./recovery.ts";
+import { Registry } from "./registry.ts";
+import type { Server, Surroundings } from "./server.ts";
+import { type SessionKind, Sessions } from "./sessions.ts";
+import { State } from "./state.ts";
 
-export type SessionKind = SessionView["kind"];
-
-export interface Inspected {
-  view: ServerView;
-  /** Every default filled in; values of secrets are masked. */
-  spec: ServerSpec;
-  gaps: Gap[];
-  /** The engine's own description; undefined when nothing exists on the engine. */
-  raw: unknown;
-  /** What the bridge says of itself; undefined when none answers. */
-  health: HealthReport | undefined;
-}
+export type { Events } from "./events.ts";
+export type { Inspected } from "./inspection.ts";
+export type { SessionKind } from "./sessions.ts";
 
 export interface Readiness {
   ready: boolean;
   reason?: string;
 }
 
-export interface Events {
-  /** The last events, oldest first. */
-  recent(limit: number): EventView[];
-  /** Events from now on, until the signal aborts. A reader that is too slow loses the oldest and is told how many. */
-  subscribe(signal: AbortSignal): AsyncIterable<EventView>;
+export interface ManagerOptions {
+  runtime: Runtime;
+  dataDir: DataDir;
+  /** The servers of the configuration file. */
+  servers: readonly ServerSpec[];
+  log: Log;
+  /** Run servers although the engine cannot keep every setting. */
+  allowWeaker: boolean;
+  /** Remove every server at the end; otherwise they run on and the next manager takes them over. */
+  stopServersOnExit: boolean;
 }
 
-const landing = () => new Fault("unsupported", "the manager is not wired up yet");
+/** Fronts that were killed give nothing back: their sessions are freed within 5 s (faults.md). */
+const SWEEP_MS = 2_000;
+/** An end for those who name none. */
+const CLOSE_MS = 30_000;
+/** Asking a bridge that may not answer, in the middle of something else. */
+const HEALTH_MS = 1_000;
 
 export class Manager implements AsyncDisposable {
+  private readonly log: EventLog = new EventLog();
+  private readonly books = new Sessions();
+  private readonly state: State;
+  private readonly registry: Registry;
+  private readonly ground: Ground;
+  private readonly facts: EngineFacts;
+  private readonly ending = new AbortController();
+  private readonly recovery: Recovery;
+  private readonly sweeper: ReturnType<typeof setInterval>;
+  private closed: Promise<void> | undefined;
+  private touchedAt = performance.now();
+
+  constructor(private readonly options: ManagerOptions) {
+    const { runtime, dataDir, servers, log, allowWeaker } = options;
+    this.facts = new EngineFacts(runtime);
+    const facts = (deadline: Deadline) => this.facts.get(deadline);
+    this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, allowWeaker, facts };
+    const around: Surroundings = {
+      ground: this.ground,
+      events: this.log,
+      log,
+      sessions: (name) => this.books.count(name),
+    };
+    this.state = State.open(dataDir.statePath, log);
+    this.registry = new Registry(around, this.state);
+    this.registry.load(servers);
+    this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
+    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
+    this.log.add("manager.started", `manager ${dataDir.instance} has started`);
+  }
+
   get events(): Events {
-    throw landing();
+    return this.log;
   }
 
   /** Every server that is known, by name. */
   servers(): ServerView[] {
-    throw landing();
+    return this.registry.all().map((server) => server.view());
   }
 
   /** Faults: `not-found`, with a hint that names similar ones. */
-  server(_name: string): ServerView {
-    throw landing();
+  server(name: string): ServerView {
+    return this.registry.get(name).view();
   }
 
   /**
@@ -56,61 +98,194 @@ export class Manager implements AsyncDisposable {
    * `body` absent: the spec known under this name. Faults: `not-found`, `conflict` (runs with another spec and has
    * sessions), `unsupported` (the engine would weaken the spec), `server-failed` with the reason.
    */
-  start(_name: string, _body: ServerBody | undefined, _report: Report, _deadline: Deadline): Promise<ServerView> {
-    throw landing();
+  async start(name: string, body: ServerBody | undefined, report: Report, deadline: Deadline): Promise<ServerView> {
+    await this.admitted(deadline);
+    const { server, spec } = body ? await this.defined(name, body, deadline) : known(this.registry.get(name));
+    if (server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server))) {
+      throw new Fault("conflict", `${name} runs with another definition and has open sessions`, {
+        hint: `Stop it first: linkspan stop ${name}`,
+      });
+    }
+    server.pinned = true;
+    await server.start(spec, report, deadline);
+    return server.view();
   }
 
   /** Idempotent; also ends a start that is under way. The container stays, for its logs. */
-  stop(_name: string, _deadline: Deadline): Promise<ServerView> {
-    throw landing();
+  async stop(name: string, deadline: Deadline): Promise<ServerView> {
+    await this.admitted(deadline);
+    const server = this.registry.get(name);
+    server.pinned = false;
+    await server.stop(deadline);
+    return server.view();
   }
 
-  restart(_name: string, _report: Report, _deadline: Deadline): Promise<ServerView> {
-    throw landing();
+  async restart(name: string, report: Report, deadline: Deadline): Promise<ServerView> {
+    await this.admitted(deadline);
+    const { server, spec } = known(this.registry.get(name));
+    server.pinned = true;
+    await server.stop(deadline);
+    await server.start(spec, report, deadline);
+    return server.view();
   }
 
   /** Stops, removes the container and forgets a spec that did not come from the configuration file. */
-  remove(_name: string, _deadline: Deadline): Promise<void> {
-    throw landing();
+  async remove(name: string, deadline: Deadline): Promise<void> {
+    await this.admitted(deadline);
+    const server = this.registry.get(name);
+    await server.remove(deadline);
+    this.registry.forget(server);
+    this.log.add("server.removed", `${name} was removed`, { server: name });
   }
 
-  inspect(_name: string, _deadline: Deadline): Promise<Inspected> {
-    throw landing();
+  async inspect(name: string, deadline: Deadline): Promise<Inspected> {
+    this.touch();
+    const { server, spec } = known(this.registry.get(name));
+    return await inspectServer(this.ground, server, spec, deadline);
   }
 
-  logs(_name: string, _options: LogOptions): AsyncIterable<LogLine> {
-    throw landing();
+  /** Of the instance that is there, running or not; nothing where there is none. */
+  async *logs(name: string, options: LogOptions): AsyncIterable<LogLine> {
+    this.touch();
+    const { present } = this.registry.get(name);
+    if (present) yield* this.ground.runtime.logs(present.id, options);
   }
 
   /** Faults: `unsupported` where the runtime cannot say, `conflict` when the server does not run. */
-  stats(_name: string, _deadline: Deadline): Promise<Stats> {
-    throw landing();
+  async stats(name: string, deadline: Deadline): Promise<Stats> {
+    this.touch();
+    return await measureServer(this.ground, this.registry.get(name), deadline);
   }
 
   /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
-  acquire(_request: SessionRequest, _kind: SessionKind, _report: Report, _deadline: Deadline): Promise<SessionGrant> {
-    throw landing();
+  async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
+    await this.admitted(deadline);
+    const { server, spec } = known(this.registry.resolve(request.server));
+    // One that runs with an older definition serves on while others use it.
+    const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
+    if (!kept) await server.start(spec, report, deadline);
+    const { session } = this.books.add(server.name, request, kind);
+    this.log.add("session.opened", `${kind} session with ${server.name}`, { server: server.name, data: { session } });
+    const { addresses } = server.view();
+    return { session, server: server.name, addresses, token: server.token(), messageBytes: spec.limits.message };
   }
 
   /** Idempotent. */
-  release(_session: string): void {
-    throw landing();
+  release(session: string): void {
+    this.touch();
+    const closed = this.books.remove(session);
+    if (closed) this.sessionClosed(closed, "ended");
   }
 
   sessions(): SessionView[] {
-    throw landing();
+    return this.books.list();
   }
 
   readiness(): Readiness {
-    throw landing();
+    if (this.ending.signal.aborted) return { ready: false, reason: "the manager is ending" };
+    const { reason } = this.recovery;
+    return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
-  /** Refuses new work, waits for what is under way, lets go of the engine. Idempotent. */
-  close(_deadline: Deadline): Promise<void> {
-    throw landing();
+  /**
+   * Milliseconds since somebody last wanted something. 0 while a session is open, and while a server runs that was
+   * asked for by name: it is there to stay. Servers that sessions started for themselves do not count.
+   */
+  idleMs(): number {
+    const wanted = this.registry.all().some((server) => server.busy || (server.pinned && server.alive));
+    if (wanted || this.books.count() > 0) this.touch();
+    return performance.now() - this.touchedAt;
+  }
+
+  /** Removes the servers that run and that nobody asked for by name. Never throws: what fails is in the log. */
+  async removeUnwanted(deadline: Deadline): Promise<void> {
+    await this.removeAll(
+      this.registry.all().filter((server) => server.alive && !server.pinned),
+      deadline,
+    );
+  }
+
+  /** Refuses new work, ends starts that are under way, lets go of the engine. Idempotent. */
+  close(deadline: Deadline): Promise<void> {
+    this.closed ??= this.end(deadline);
+    return this.closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    throw landing();
+    return this.close(Deadline.in(CLOSE_MS));
   }
+
+  private async admitted(deadline: Deadline): Promise<void> {
+    this.touch();
+    if (!this.ending.signal.aborted) await deadline.race("finding the servers that run already", this.recovery.first);
+    if (this.ending.signal.aborted) throw new Fault("unreachable", "the manager is ending");
+  }
+
+  private async defined(name: string, body: ServerBody, deadline: Deadline) {
+    const spec = this.registry.check(name, body);
+    // Before it is kept: what cannot run here is not worth remembering.
+    refuseGaps(name, this.ground.runtime.check(spec, await this.facts.get(deadline)), this.ground.allowWeaker);
+    return { server: this.registry.define(spec), spec };
+  }
+
+  /** Also sessions that an earlier manager gave: the bridge knows them. */
+  private async inUse(server: Server): Promise<boolean> {
+    const open = this.books.list().filter((session) => session.server === server.name);
+    // The sessions of our own tool calls are opened again at will.
+    const own = open.filter(({ kind }) => kind === "manager").length;
+    if (open.length > own) return true;
+    const health = await server.health(Deadline.in(HEALTH_MS));
+    return (health?.sessions ?? 0) > own;
+  }
+
+  private sweep(): void {
+    for (const session of this.books.sweep()) this.sessionClosed(session, "was left behind: its process is gone");
+  }
+
+  private sessionClosed({ session, server, kind }: SessionView, how: string): void {
+    this.log.add("session.closed", `${kind} session with ${server} ${how}`, { server, data: { session } });
+  }
+
+  private touch(): void {
+    this.touchedAt = performance.now();
+  }
+
+  private async end(deadline: Deadline): Promise<void> {
+    this.ending.abort();
+    clearInterval(this.sweeper);
+    const servers = this.registry.all();
+    for (const server of servers) server.abortStart();
+    try {
+      if (this.options.stopServersOnExit) {
+        await this.removeAll(
+          servers.filter((server) => server.present || server.busy),
+          deadline,
+        );
+      }
+    } finally {
+      for (const server of servers) server.detach();
+      this.log.close();
+      this.state.close();
+      await this.ground.runtime[Symbol.asyncDispose]();
+    }
+  }
+
+  private async removeAll(servers: Server[], deadline: Deadline): Promise<void> {
+    const ended = await Promise.allSettled(servers.map((server) => server.remove(deadline)));
+    await this.ground.runtime.clean(this.ground.instance, deadline).catch((error: unknown) => {
+      this.options.log.warn("not everything could be cleaned up", { reason: Fault.from(error).message });
+    });
+    for (const one of ended) {
+      if (one.status === "fulfilled") continue;
+      this.options.log.warn("a server could not be removed", { reason: Fault.from(one.reason).message });
+    }
+  }
+}
+
+/** Faults: `not-found` when what was found running has no description. */
+function known(server: Server): { server: Server; spec: ServerSpec } {
+  if (server.spec) return { server, spec: server.spec };
+  throw new Fault("not-found", `the description of ${server.name} is lost`, {
+    hint: `Start it again with its whole definition, or remove it: linkspan rm ${server.name}`,
+  });
 }

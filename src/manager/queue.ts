@@ -17,9 +17,4 @@ export class Queue {
   get idle(): boolean {
     return this.waiting === 0;
   }
-
-  /** Resolves when all that was asked for until now has ended. */
-  async settled(): Promise<void> {
-    await this.tail;
-  }
 }

@@ -23,7 +23,7 @@ export const managerSection = v.strictObject({
   port: v.optional(port),
   /** Newline-delimited JSON-RPC; 0 is any free port. */
   tcpPort: v.optional(port),
-  /** `auto`: Docker where an engine answers, else local processes. */
+  /** `auto` is Docker. `process` is without isolation, and so is never chosen silently. */
   runtime: v.optional(v.picklist(["auto", "docker", "process"])),
   /** Run servers although the engine cannot keep every setting, such as a limit. */
   allowWeaker: v.optional(v.boolean()),

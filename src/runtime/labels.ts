@@ -10,6 +10,8 @@ export const LABEL = {
   spec: "linkspan.spec",
   /** From this and the manager's key the bridge's token is derived again after a restart. */
   nonce: "linkspan.nonce",
+  /** The spec without its secrets, readable with the manager's key only: what a manager without state starts again from. */
+  sealed: "linkspan.sealed",
 } as const;
 
 export const MANAGED_BY = "linkspan";

@@ -1,0 +1,94 @@
+/** The line to the bridge of one server over all its instances, and what it says told to the server's state. */
+import type { ExitReport, HealthReport } from "../../bridge/wire.ts";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { ServerSpec } from "../model/server-spec.ts";
+import type { Instance } from "../runtime/runtime.ts";
+import { BridgeLink } from "./bridge-link.ts";
+import type { EventLog } from "./events.ts";
+import { endedFault } from "./launch.ts";
+import type { Status } from "./status.ts";
+
+/** From a started container to the first answer of its bridge, beside the spec's own start period. */
+const BRIDGE_MS = 30_000;
+/** A running instance that was found again answers within this time, or is shown as unhealthy. */
+const RESUME_MS = 5_000;
+
+export const DEFAULT_HEALTH: ServerSpec["health"] = {
+  interval: 30_000,
+  timeout: 3_000,
+  startPeriod: 5_000,
+  retries: 3,
+};
+
+/** Read at the moment of use: both change over a server's life. */
+interface Subject {
+  readonly name: string;
+  readonly spec: ServerSpec | undefined;
+  readonly present: Instance | undefined;
+}
+
+export class Contact {
+  private link: BridgeLink | undefined;
+
+  constructor(
+    private readonly subject: Subject,
+    private readonly status: Status,
+    private readonly events: EventLog,
+    private readonly tokenFor: (instance: Instance) => string,
+  ) {}
+
+  /** After a start. Faults: `server-failed` when the instance ends first, `timeout`. */
+  async begin(deadline: Deadline): Promise<void> {
+    const link = this.open();
+    const ms = BRIDGE_MS + (this.subject.spec?.health.startPeriod ?? 0);
+    await link.connect(() => endedFault(this.subject.name, this.subject.present), deadline.within(ms));
+    this.status.apply({ kind: "answered" });
+    void link.watch();
+  }
+
+  /** For an instance that runs already, found again or started by somebody else. */
+  async resume(): Promise<void> {
+    const link = this.open();
+    try {
+      await link.connect(() => endedFault(this.subject.name, this.subject.present), Deadline.in(RESUME_MS));
+      this.status.apply({ kind: "answered" });
+    } catch (error) {
+      // It runs, so it stays; the probes go on and find out when it answers.
+      this.status.apply({ kind: "unanswered", reason: Fault.from(error).message });
+    }
+    void link.watch();
+  }
+
+  async health(deadline: Deadline): Promise<HealthReport | undefined> {
+    return await this.link?.ask(deadline).catch(() => undefined);
+  }
+
+  end(): void {
+    this.link?.close();
+    this.link = undefined;
+  }
+
+  private open(): BridgeLink {
+    this.end();
+    const { spec, present } = this.subject;
+    const options = {
+      addresses: () => this.subject.present?.addresses ?? [],
+      token: present ? this.tokenFor(present) : "",
+      secrets: spec?.secrets ?? {},
+      health: spec?.health ?? DEFAULT_HEALTH,
+    };
+    this.link = new BridgeLink(options, {
+      answered: () => this.status.apply({ kind: "answered" }),
+      missed: (reason) => this.status.apply({ kind: "missed", reason }),
+      exit: (report) => this.processEnded(report),
+    });
+    return this.link;
+  }
+
+  private processEnded({ reason, session, code, signal, oom, stderr }: ExitReport): void {
+    this.status.apply({ kind: "process-ended", reason });
+    const data = { session, code, signal, oom, stderr };
+    this.events.add("process.ended", reason, { server: this.subject.name, data });
+  }
+}

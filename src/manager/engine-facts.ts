@@ -1,0 +1,28 @@
+/** What the engine is, asked once it answers; an engine that did not is asked again at the next need. */
+import { Deadline } from "../base/deadline.ts";
+import type { Facts, Runtime } from "../runtime/runtime.ts";
+
+/** An engine that hangs must not use up the whole time of a start. */
+const PROBE_MS = 10_000;
+
+export class EngineFacts {
+  private known: Facts | undefined;
+  private asking: Promise<Facts> | undefined;
+
+  constructor(private readonly runtime: Runtime) {}
+
+  /** Faults: those of `Runtime.probe`. */
+  async get(deadline: Deadline): Promise<Facts> {
+    if (this.known) return this.known;
+    this.asking ??= this.ask().finally(() => {
+      this.asking = undefined;
+    });
+    return await deadline.race("asking the engine", this.asking);
+  }
+
+  private async ask(): Promise<Facts> {
+    // Not the first caller's deadline: others wait for the same answer.
+    this.known = await this.runtime.probe(Deadline.in(PROBE_MS));
+    return this.known;
+  }
+}

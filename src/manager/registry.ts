@@ -1,0 +1,125 @@
+/** Every server by its name: where its spec came from, and which one a name or a reference means. */
+import * as v from "valibot";
+import { Fault } from "../base/fault.ts";
+import { similar } from "../base/similar.ts";
+import { nameOfRef } from "../model/ref-name.ts";
+import { name as nameSchema, type ServerBody, type ServerSpec, serverBody } from "../model/server-spec.ts";
+import { specHash } from "../runtime/spec-hash.ts";
+import { type Origin, Server, type Surroundings } from "./server.ts";
+import type { State } from "./state.ts";
+import { sha256Hex } from "./tokens.ts";
+
+/** Characters of the hash that tells two servers from one reference apart. */
+const SUFFIX_CHARS = 6;
+const NAME_CHARS_MAX = 63;
+
+export class Registry {
+  private readonly servers = new Map<string, Server>();
+
+  constructor(
+    private readonly around: Surroundings,
+    private readonly state: State,
+  ) {}
+
+  /** The configuration file first: what it declares wins over what was defined over REST under the same name. */
+  load(configured: readonly ServerSpec[]): void {
+    for (const spec of configured) this.put(spec.name, spec, "config");
+    for (const spec of this.state.specs()) {
+      if (!this.servers.has(spec.name)) this.put(spec.name, spec, "rest");
+      else this.around.log.warn("a stored definition is hidden by the configuration file", { server: spec.name });
+    }
+  }
+
+  all(): Server[] {
+    return [...this.servers.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  find(name: string): Server | undefined {
+    return this.servers.get(name);
+  }
+
+  /** Faults: `not-found`, with a hint that names similar ones. */
+  get(name: string): Server {
+    const found = this.servers.get(name);
+    if (found) return found;
+    const close = similar(name, this.servers.keys());
+    const hint =
+      close.length > 0
+        ? `Did you mean ${close.join(" or ")}?`
+        : "linkspan ps -a lists the servers; an image needs its tag (alpine:3.20), a package its npm:";
+    throw new Fault("not-found", `there is no server called ${JSON.stringify(name)}`, { hint });
+  }
+
+  /**
+   * The server that a client means: a name, or a reference, which is run as it is under a name of its own. The same
+   * reference means the same server, so that many clients share one container.
+   */
+  resolve(nameOrRef: string): Server {
+    const known = this.servers.get(nameOrRef);
+    if (known) return known;
+    if (!/[:/@]/.test(nameOrRef)) return this.get(nameOrRef);
+    const body = v.safeParse(serverBody, { image: nameOrRef });
+    if (!body.success) {
+      throw new Fault("invalid", `${JSON.stringify(nameOrRef)} is no reference: ${body.issues[0].message}`);
+    }
+    const base = nameOfRef(nameOrRef);
+    const suffix = sha256Hex(nameOrRef).slice(0, SUFFIX_CHARS);
+    const names = [base, `${base.slice(0, NAME_CHARS_MAX - SUFFIX_CHARS - 1)}-${suffix}`];
+    for (const name of names) {
+      const spec = { name, ...body.output };
+      const there = this.servers.get(name);
+      if (!there) return this.put(name, spec, "ref");
+      if (there.spec && this.hash(there.spec) === this.hash(spec)) return there;
+    }
+    throw new Fault("conflict", `the names ${names.join(" and ")} belong to other servers`, {
+      hint: `Give ${nameOrRef} a name of its own in linkspan.yaml.`,
+    });
+  }
+
+  /** The spec that a start asks for. Faults: `invalid` (the name), `conflict` (declared otherwise in the file). */
+  check(name: string, body: ServerBody): ServerSpec {
+    const valid = v.safeParse(nameSchema, name);
+    if (!valid.success)
+      throw new Fault("invalid", `${JSON.stringify(name)} cannot be a name: ${valid.issues[0].message}`);
+    const spec = { name, ...body };
+    const known = this.servers.get(name);
+    if (known?.origin === "config" && known.spec && this.hash(known.spec) !== this.hash(spec)) {
+      throw new Fault("conflict", `${name} is declared otherwise in the configuration file`, {
+        hint: "Change it there, start it without a body, or choose another name.",
+      });
+    }
+    return spec;
+  }
+
+  /** Keeps a spec that came over REST, over a restart of the manager, too. */
+  define(spec: ServerSpec): Server {
+    const known = this.servers.get(spec.name);
+    if (known?.origin === "config") return known;
+    this.state.put(spec);
+    if (!known) return this.put(spec.name, spec, "rest");
+    known.origin = "rest";
+    return known;
+  }
+
+  /** A server that is known only because something of that name runs. */
+  discovered(name: string, spec: ServerSpec | undefined, lostSecrets: readonly string[]): Server {
+    return this.servers.get(name) ?? this.put(name, spec, "label", lostSecrets);
+  }
+
+  /** What the configuration file declares stays known. */
+  forget(server: Server): void {
+    if (server.origin === "config") return;
+    this.servers.delete(server.name);
+    this.state.delete(server.name);
+  }
+
+  private put(name: string, spec: ServerSpec | undefined, origin: Origin, lostSecrets: readonly string[] = []): Server {
+    const server = new Server(name, spec, origin, lostSecrets, this.around);
+    this.servers.set(name, server);
+    return server;
+  }
+
+  private hash(spec: ServerSpec): string {
+    return specHash(spec, this.around.ground.key);
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * One server: its spec, its instance, its state. Drives the table of instances.ts over a runtime; start, stop and
+ * remove of one server never overlap.
+ */
+import type { HealthReport } from "../../bridge/wire.ts";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { ServerSpec } from "../model/server-spec.ts";
+import type { ServerState, ServerView } from "../model/views.ts";
+import type { Instance, Progress, Report, Runtime } from "../runtime/runtime.ts";
+import { specHash } from "../runtime/spec-hash.ts";
+import { Contact, DEFAULT_HEALTH } from "./contact.ts";
+import type { EventLog } from "./events.ts";
+import { isNews } from "./instances.ts";
+import { explainFailure, type Ground, launch, lostSecretsFault, tokenOf } from "./launch.ts";
+import { Queue } from "./queue.ts";
+import { Status } from "./status.ts";
+import { viewOf } from "./view.ts";
+
+/** A whole start, the fetching of an image included. */
+const START_MS = 600_000;
+/** What a stop may take beyond the spec's stopTimeout. */
+const STOP_SLACK_MS = 15_000;
+const REMOVE_MS = 15_000;
+const DEFAULT_STOP_MS = 5_000;
+
+const RESTING: ReadonlySet<Instance["state"]> = new Set(["ended", "lost"]);
+
+/** Where a spec came from: the configuration file, a start over REST, a reference that a client named, a label. */
+export type Origin = "config" | "rest" | "ref" | "label";
+
+export interface Surroundings {
+  ground: Ground;
+  events: EventLog;
+  log: Log;
+  /** Sessions of clients with this server. */
+  sessions(name: string): number;
+}
+
+interface Starting {
+  hash: string;
+  done: Promise<void>;
+  abort: AbortController;
+  reports: Set<Report>;
+}
+
+export class Server {
+  private readonly status: Status;
+  private instance: Instance | undefined;
+  private readonly contact: Contact;
+  private starting: Starting | undefined;
+  /** Somebody asked for it by name and has not stopped it: it stays without sessions, too. */
+  pinned = false;
+  private readonly queue = new Queue();
+
+  constructor(
+    readonly name: string,
+    /** Undefined when an instance was found whose description cannot be read. */
+    public spec: ServerSpec | undefined,
+    public origin: Origin,
+    /** Names of secrets whose values went with a lost state. */
+    readonly lostSecrets: readonly string[],
+    private readonly around: Surroundings,
+  ) {
+    this.status = new Status(name, around, () => this.spec?.health.retries ?? DEFAULT_HEALTH.retries);
+    const tokenFor = (instance: Instance) => tokenOf(around.ground, instance);
+    this.contact = new Contact(this, this.status, around.events, tokenFor);
+  }
+
+  get state(): ServerState {
+    return this.status.state;
+  }
+
+  get alive(): boolean {
+    return this.status.alive;
+  }
+
+  get busy(): boolean {
+    return !this.queue.idle;
+  }
+
+  /** The instance on the engine, running or not. */
+  get present(): Instance | undefined {
+    return this.instance;
+  }
+
+  view(): ServerView {
+    const { name, spec, instance } = this;
+    const sessions = this.around.sessions(name);
+    return viewOf({ name, spec, instance, sessions, condition: this.status.condition, runtime: this.runtime.kind });
+  }
+
+  token(): string {
+    if (!this.instance) throw new Fault("conflict", `${this.name} does not run`);
+    return tokenOf(this.around.ground, this.instance);
+  }
+
+  private get runtime(): Runtime {
+    return this.around.ground.runtime;
+  }
+
+  /** Whether it runs just as the spec says. */
+  isCurrent(spec: ServerSpec): boolean {
+    return this.state === "ready" && this.instance?.specHash === this.hashOf(spec);
+  }
+
+  /** A spec that was read out of a label lacks its secrets: what it stands for is the instance that carries it. */
+  private hashOf(spec: ServerSpec): string {
+    const found = this.origin === "label" && spec === this.spec ? this.instance?.specHash : undefined;
+    return found ?? specHash(spec, this.around.ground.key);
+  }
+
+  /** Resolves when the bridge answers. Starts at the same time are one; the caller's deadline ends only its own wait. */
+  async start(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+    if (this.isCurrent(spec) && !this.busy) return;
+    const hash = this.hashOf(spec);
+    const starting = this.starting?.hash === hash ? this.starting : this.beginStart(spec, hash);
+    starting.reports.add(report);
+    try {
+      await deadline.race(`the start of ${this.name}`, starting.done);
+    } finally {
+      starting.reports.delete(report);
+    }
+  }
+
+  /** Ends a start that is under way, then the instance. The container stays, for its logs. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.abortStart();
+    await deadline.race(
+      `the stop of ${this.name}`,
+      this.operate(() => this.stopNow()),
+    );
+  }
+
+  /** Nothing of it is left on the engine. */
+  async remove(deadline: Deadline): Promise<void> {
+    this.abortStart();
+    const work = this.operate(async () => {
+      await this.stopNow();
+      await this.discard();
+    });
+    await deadline.race(`the removal of ${this.name}`, work);
+  }
+
+  abortStart(): void {
+    this.starting?.abort.abort();
+    this.starting = undefined;
+  }
+
+  /** Lets go of the bridge; what runs, runs on. */
+  detach(): void {
+    this.contact.end();
+  }
+
+  /** Takes over an instance that was found by its labels. */
+  async adopt(instance: Instance): Promise<void> {
+    await this.operate(async () => {
+      if (this.alive) return;
+      this.instance = instance;
+      const { state, exit } = instance;
+      if (state === "pending") return;
+      this.status.apply({ kind: "engine", state: "running", anew: true });
+      if (state === "ended" || state === "lost") this.status.apply({ kind: "engine", state, anew: false, exit });
+      else await this.contact.resume();
+    });
+  }
+
+  /** The engine's word about an instance of this name. */
+  observe(instance: Instance): void {
+    const known = this.instance;
+    if (!isNews(known, instance, this.busy)) return;
+    const anew = known?.incarnation !== instance.incarnation;
+    this.instance = instance.state === "lost" ? undefined : instance;
+    const before = this.state;
+    // During an operation of ours its own steps say what things mean.
+    if (this.busy) return;
+    this.status.apply({ kind: "engine", state: instance.state, anew, exit: instance.exit });
+    if (this.state === "starting" && before !== "starting") {
+      void this.operate(() => this.contact.resume());
+    } else if (!this.alive) this.detach();
+  }
+
+  /** What the bridge says of itself now; undefined when none answers. */
+  async health(deadline: Deadline): Promise<HealthReport | undefined> {
+    return await this.contact.health(deadline);
+  }
+
+  private beginStart(spec: ServerSpec, hash: string): Starting {
+    // Another spec is wanted now: what is under way with the old one would only be replaced.
+    this.abortStart();
+    const abort = new AbortController();
+    const reports = new Set<Report>();
+    const report = (progress: Progress) => {
+      for (const one of reports) one(progress);
+    };
+    const done = this.operate(() => this.startNow(spec, report, Deadline.in(START_MS, abort.signal)));
+    const starting: Starting = { hash, done, abort, reports };
+    this.starting = starting;
+    // Whoever waits hears of a failure; nobody may be waiting any more.
+    done
+      .catch(() => {})
+      .finally(() => {
+        if (this.starting === starting) this.starting = undefined;
+      });
+    return starting;
+  }
+
+  private async startNow(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+    if (this.isCurrent(spec) || (await this.recovers(spec))) return;
+    if (spec === this.spec && this.lostSecrets.length > 0) throw lostSecretsFault(this.name, this.lostSecrets);
+    const { ground } = this.around;
+    try {
+      if (this.alive) await this.stopNow();
+      const leftover = this.instance;
+      const fits = leftover?.specHash === this.hashOf(spec) && this.state !== "failed";
+      this.spec = spec;
+      this.status.apply({ kind: "start" });
+      if (leftover && !fits) await this.discard();
+      const seen = (instance: Instance) => {
+        this.instance = instance;
+        this.status.apply({ kind: "created" });
+      };
+      await launch(ground, spec, report, seen, deadline);
+      report({ step: "waiting for the bridge" });
+      await this.contact.begin(deadline);
+    } catch (error) {
+      throw await this.startFailed(Fault.from(error));
+    }
+  }
+
+  private async startFailed(cause: Fault): Promise<Fault> {
+    this.detach();
+    if (cause.kind === "cancelled") {
+      // The stop that ended this start is next in the queue and tidies up.
+      return new Fault("cancelled", `the start of ${this.name} was ended by a stop or a newer start`);
+    }
+    const { instance } = this;
+    const fault = await explainFailure(this.runtime, instance, cause);
+    if (instance) await this.runtime.stop(instance.id, 0, Deadline.in(STOP_SLACK_MS)).catch(() => {});
+    // One that never ran has no log to keep it for; the launch has removed it.
+    this.instance =
+      !instance || instance.state === "pending" ? undefined : { ...instance, state: "ended", addresses: [] };
+    this.status.apply({ kind: "failed", reason: fault.message });
+    return fault;
+  }
+
+  private async stopNow(): Promise<void> {
+    const { instance } = this;
+    if (!this.alive && (!instance || RESTING.has(instance.state))) return;
+    this.status.apply({ kind: "stop" });
+    this.detach();
+    try {
+      const graceMs = this.spec?.stopTimeout ?? DEFAULT_STOP_MS;
+      if (instance) await this.runtime.stop(instance.id, graceMs, Deadline.in(graceMs + STOP_SLACK_MS));
+    } catch (error) {
+      const fault = Fault.from(error);
+      this.status.apply({ kind: "failed", reason: `it could not be stopped: ${fault.message}` });
+      throw fault;
+    }
+    // Made by a start that was ended before it ran: nothing is in it, not even a log.
+    if (instance?.state === "pending") await this.discard();
+    else if (this.instance) this.instance = { ...this.instance, state: "ended", addresses: [] };
+    this.status.apply({ kind: "stopped" });
+  }
+
+  /** Whether what runs under this name answers after all, and so needs no new start. */
+  private async recovers(spec: ServerSpec): Promise<boolean> {
+    if (this.state !== "unhealthy" || this.instance?.specHash !== this.hashOf(spec)) return false;
+    if (this.instance.state === "paused") {
+      throw new Fault("conflict", `${this.name} is paused`, { hint: `docker unpause ${this.instance.name}` });
+    }
+    if (!(await this.health(Deadline.in(spec.health.timeout)))) return false;
+    this.status.apply({ kind: "answered" });
+    return true;
+  }
+
+  private async discard(): Promise<void> {
+    if (this.instance) await this.runtime.remove(this.instance.id, Deadline.in(REMOVE_MS));
+    this.instance = undefined;
+  }
+
+  /** The end of an operation: what the engine said meanwhile counts now. */
+  private operate<T>(work: () => Promise<T>): Promise<T> {
+    return this.queue.run(async () => {
+      try {
+        return await work();
+      } finally {
+        const { instance } = this;
+        const state = instance?.state ?? "lost";
+        if (state === "ended" || state === "lost") {
+          this.status.apply({ kind: "engine", state, anew: false, exit: instance?.exit });
+          if (!this.alive) this.detach();
+        }
+      }
+    });
+  }
+}
