@@ -1,0 +1,93 @@
+/** A manager of the test's own, as users start one, and the fronts that clients launch with it. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BINARY } from "../support/binary.ts";
+import { cleanEnv } from "../support/cli.ts";
+import { until } from "../support/until.ts";
+import type { Launch } from "./launch.ts";
+
+export type StageRuntime = "docker" | "process";
+
+interface View {
+  state: string;
+  sessions: number;
+  container?: string;
+  id?: string;
+}
+
+export class Stage implements AsyncDisposable {
+  private constructor(
+    readonly dataDir: string,
+    private readonly manager: Bun.Subprocess,
+  ) {}
+
+  static async open(runtime: StageRuntime): Promise<Stage> {
+    // Short: the manager's socket lies in it.
+    const dataDir = await mkdtemp(join(tmpdir(), "ls-e2e-"));
+    const stage = new Stage(dataDir, Stage.serve(dataDir, runtime));
+    await stage.ready();
+    return stage;
+  }
+
+  private static serve(dataDir: string, runtime: StageRuntime): Bun.Subprocess {
+    const ports = ["--port", "0", "--tcp-port", "0"];
+    return Bun.spawn([BINARY, "serve", "--runtime", runtime, "--allow-weaker", ...ports, "--stop-servers-on-exit"], {
+      env: cleanEnv({ LINKSPAN_DATA_DIR: dataDir }),
+      stdio: ["ignore", "ignore", Bun.file(join(dataDir, "serve.log"))],
+    });
+  }
+
+  private async ready(): Promise<void> {
+    try {
+      await until("a manager that answers", async () => (await this.api("/health").catch(() => undefined))?.ok, 20_000);
+    } catch (error) {
+      throw new Error(`the manager says: ${await this.log()}`, { cause: error });
+    }
+  }
+
+  log(): Promise<string> {
+    return readFile(join(this.dataDir, "serve.log"), "utf8").catch(() => "");
+  }
+
+  get managerPid(): number {
+    return this.manager.pid;
+  }
+
+  api(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { "content-type": "application/json" };
+    return fetch(`http://localhost${path}`, { headers, ...init, unix: join(this.dataDir, "manager.sock") });
+  }
+
+  /** Starts a server as `POST /servers/:name/start` does; resolves when it is ready. */
+  async start(name: string, body: Record<string, unknown>): Promise<void> {
+    const answer = await this.api(`/servers/${name}/start`, { method: "POST", body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`start ${name}: ${answer.status} ${await answer.text()}`);
+  }
+
+  async view(name: string): Promise<View> {
+    return (await (await this.api(`/servers/${name}`)).json()) as View;
+  }
+
+  async sessions(): Promise<{ session: string; server: string; pid?: number }[]> {
+    return (await (await this.api("/sessions")).json()) as { session: string; server: string; pid?: number }[];
+  }
+
+  /** The command that an MCP client is configured with. */
+  front(...args: string[]): Launch {
+    const env = Object.fromEntries(
+      Object.entries(cleanEnv({ LINKSPAN_DATA_DIR: this.dataDir })).flatMap(([key, value]) =>
+        value === undefined ? [] : [[key, value]],
+      ),
+    );
+    return { command: BINARY, args: ["mcp", ...args], env };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.manager.kill("SIGTERM");
+    const timer = setTimeout(() => this.manager.kill("SIGKILL"), 30_000);
+    await this.manager.exited;
+    clearTimeout(timer);
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
