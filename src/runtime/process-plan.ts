@@ -15,7 +15,8 @@ const STOP_MARGIN_MS = 500;
 
 /** This program, to be started again in another role. */
 export function selfCommand(): string[] {
-  return COMPILED ? [process.execPath] : [process.execPath, join(import.meta.dir, "../main.ts")];
+  // A Bun that runs from source would read .env and bunfig.toml where it stands; the compiled one never does.
+  return COMPILED ? [process.execPath] : [process.execPath, ...BUN_RUN_FLAGS, join(import.meta.dir, "../main.ts")];
 }
 
 /** `program` is the installed package, or the path of the program of `exec:`. */

@@ -1,7 +1,7 @@
 /** Process servers as the runtime's interface shows them. */
 import { hostname } from "node:os";
 import { isAlive, isFrozen } from "./process-identity.ts";
-import type { ProcessFolder, ProcessRecord, ProcessRun } from "./process-record.ts";
+import type { ProcessExit, ProcessFolder, ProcessRecord, ProcessRun } from "./process-record.ts";
 import type { Instance } from "./runtime.ts";
 
 export function isRunning(run: ProcessRun | undefined): run is ProcessRun {
@@ -13,7 +13,8 @@ export function describeInstance(folder: ProcessFolder, record: ProcessRecord): 
   const { id, specHash, labels } = record;
   const run = folder.read("run");
   const common = { id, name: id, specHash, labels, node: hostname() };
-  if (!run) return { ...common, incarnation: "", state: "pending", addresses: [], since: record.createdAt };
+  const last = folder.read("exit");
+  if (!run) return { ...common, ...neverRan(last), addresses: [], since: record.createdAt };
   const started = { ...common, incarnation: run.incarnation, since: run.startedAt };
   if (isAlive(run.bridge)) {
     const address = folder.address();
@@ -24,8 +25,7 @@ export function describeInstance(folder: ProcessFolder, record: ProcessRecord): 
     const status = health?.incarnation === run.incarnation ? health.status : "starting";
     return { ...started, state: "running", addresses: [{ kind: "tcp", ...address }], health: status };
   }
-  const exit = folder.read("exit");
-  const known = exit?.incarnation === run.incarnation ? exit : undefined;
+  const known = last?.incarnation === run.incarnation ? last : undefined;
   const { code, reason, message } = known ?? {
     code: 137,
     // Shim and bridge are both gone: a reboot, or somebody has killed them.
@@ -33,6 +33,13 @@ export function describeInstance(folder: ProcessFolder, record: ProcessRecord): 
     message: "the bridge is gone, and nobody was there to see how it ended",
   };
   return { ...started, state: "ended", addresses: [], exit: { code, reason, message } };
+}
+
+/** Nothing was started yet, or the bridge could not be. */
+function neverRan(exit: ProcessExit | undefined): Pick<Instance, "incarnation" | "state" | "exit"> {
+  if (!exit) return { incarnation: "", state: "pending" };
+  const { incarnation, code, reason, message } = exit;
+  return { incarnation, state: "ended", exit: { code, reason, message } };
 }
 
 /** The record for people to see: names of variables, never their values. */
