@@ -1,5 +1,4 @@
 /** Servers in containers of a Docker engine (or one that speaks its API, such as Podman's). */
-import { isIP } from "node:net";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import {
@@ -11,24 +10,25 @@ import {
   removeContainer,
   startContainer,
 } from "../docker/containers.ts";
-import { type Endpoint, type Environment, findEndpoint, formatEndpoint, isLocal } from "../docker/endpoint.ts";
+import { type Endpoint, type Environment, findEndpoint, formatEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
 import { openLogs } from "../docker/logs.ts";
-import { listNetworks } from "../docker/networks.ts";
 import { containerStats } from "../docker/stats.ts";
-import { createVolume } from "../docker/volumes.ts";
+import { inspectVolume, type VolumeInfo } from "../docker/volumes.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import { type BridgeFiles, ownBridgeFiles } from "./bridge-files.ts";
 import { checkSpec, factsOf } from "./docker-check.ts";
 import { containerConfig, maskDescription } from "./docker-create.ts";
 import { ensureImage, findImage } from "./docker-images.ts";
 import { instanceOf } from "./docker-instance.ts";
-import { isBind, mountsOf } from "./docker-mounts.ts";
-import { ensureNetwork, isDialable, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
-import { endContainer } from "./docker-stop.ts";
+import { mountsOf } from "./docker-mounts.ts";
+import { ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
+import { Reach } from "./docker-reach.ts";
+import { endContainer, failedStart } from "./docker-ends.ts";
+import { ensureVolumes, ownVolume } from "./volume-owner.ts";
 import { watchContainers } from "./docker-watch.ts";
 import { ensureBridgeVolume } from "./inject.ts";
-import { LABEL, MANAGED_BY } from "./labels.ts";
+import { LABEL } from "./labels.ts";
 import { Locks } from "./locks.ts";
 import type {
   Facts,
@@ -55,7 +55,6 @@ export interface DockerOptions {
   publish?: "auto" | "always";
 }
 
-const LOOPBACK = "127.0.0.1";
 /** Containers inspected at the same time by `list`. */
 const LIST_WIDTH = 8;
 /** Until a log begins to flow. */
@@ -67,19 +66,22 @@ export class DockerRuntime implements Runtime {
   readonly kind = "docker";
   private readonly endpoint: Endpoint;
   private connected: Promise<Engine> | undefined;
+  /** The bridge's volume, once its files were seen to be complete. */
+  private verified: VolumeInfo | undefined;
   private bridgeFiles: Promise<BridgeFiles> | undefined;
-  private readonly env: Environment;
+  private readonly reach: Reach;
   private readonly locks = new Locks();
 
   constructor(private readonly options: DockerOptions) {
-    this.env = options.env ?? process.env;
-    this.endpoint = findEndpoint(this.env);
+    const env = options.env ?? process.env;
+    this.endpoint = findEndpoint(env);
+    this.reach = new Reach(this.endpoint, env, options.publish ?? "auto");
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
     this.connected = undefined;
     const engine = await this.engine(deadline);
-    return factsOf(engine, await engine.info(deadline), await this.canDial(engine, deadline));
+    return factsOf(engine, await engine.info(deadline), await this.reach.canDial(engine, deadline));
   }
 
   check(spec: ServerSpec, facts: Facts): Gap[] {
@@ -105,13 +107,12 @@ export class DockerRuntime implements Runtime {
         throw new Fault("not-found", `the engine has no image ${spec.image}`, { hint: "prepare pulls or makes it" });
       const bridgeVolume = await this.bridgeVolume(engine, () => {}, deadline);
       const network = await this.network(engine, spec, deadline);
-      const mounts = await mountsOf(spec, { protect: this.protectedPaths(), local: isLocal(this.endpoint) });
-      for (const volume of spec.volumes) {
-        if (!isBind(volume)) await createVolume(engine, volume.source, { [LABEL.managedBy]: MANAGED_BY }, deadline);
-      }
-      const publishOn = network.direct ? undefined : this.publishAddress();
+      const mounts = await mountsOf(spec, { protect: this.protectedPaths(), local: this.reach.sharesFiles });
+      const fresh = await ensureVolumes(engine, spec.volumes, deadline);
+      const publishOn = network.direct ? undefined : this.reach.publishAddress();
       const config = containerConfig(spec, owner, image, { bridgeVolume, network: network.name, publishOn, mounts });
       const id = await this.createNamed(engine, spec, owner, config, deadline);
+      for (const volume of fresh) await ownVolume(engine, volume, id, config.User ?? "", deadline);
       return this.instance(id, deadline);
     });
   }
@@ -121,11 +122,7 @@ export class DockerRuntime implements Runtime {
     try {
       await startContainer(engine, id, deadline);
     } catch (error) {
-      const fault = Fault.from(error);
-      // A container that could not be started would stay `Created` for ever.
-      if (fault.kind !== "not-found") await removeContainer(engine, id, deadline).catch(() => {});
-      if (fault.kind !== "engine-failed" && fault.kind !== "invalid") throw fault;
-      throw new Fault("server-failed", fault.message, { cause: fault, ...(fault.hint ? { hint: fault.hint } : {}) });
+      throw await failedStart(engine, id, error);
     }
     return this.instance(id, deadline);
   }
@@ -177,6 +174,8 @@ export class DockerRuntime implements Runtime {
   }
 
   async stats(id: string, deadline: Deadline): Promise<Stats> {
+    const { instance } = await this.inspect(id, deadline);
+    if (instance.state !== "running") throw new Fault("conflict", `${instance.name} does not run`);
     return containerStats(await this.engine(deadline), id, deadline);
   }
 
@@ -198,39 +197,24 @@ export class DockerRuntime implements Runtime {
   }
 
   private async bridgeVolume(engine: Engine, report: Report, deadline: Deadline): Promise<string> {
-    this.bridgeFiles ??= (this.options.bridge ?? ownBridgeFiles)(engine.arch).catch((error: unknown) => {
-      this.bridgeFiles = undefined;
-      throw error;
+    return this.locks.run("the bridge's volume", deadline, async () => {
+      const known = this.verified && (await inspectVolume(engine, this.verified.Name, deadline));
+      // A volume of the same name that was made later is not the one whose files were looked at.
+      if (known && known.CreatedAt === this.verified?.CreatedAt) return known.Name;
+      this.bridgeFiles ??= (this.options.bridge ?? ownBridgeFiles)(engine.arch).catch((error: unknown) => {
+        this.bridgeFiles = undefined;
+        throw error;
+      });
+      const files = await deadline.race("reading the bridge's files", this.bridgeFiles);
+      this.verified = await ensureBridgeVolume(engine, files, report, deadline);
+      return this.verified.Name;
     });
-    const files = await deadline.race("reading the bridge's files", this.bridgeFiles);
-    return this.locks.run("the bridge's volume", deadline, () => ensureBridgeVolume(engine, files, report, deadline));
   }
 
   private network(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<ServerNetwork> {
     const { instance } = this.options;
-    const work = () => ensureNetwork(engine, instance, spec.network, this.mayDial(), deadline);
+    const work = () => ensureNetwork(engine, instance, spec.network, this.reach.mayDial, deadline);
     return this.locks.run(`the network ${spec.network}`, deadline, work);
-  }
-
-  /** Whether container addresses may be within reach at all; each network tells for itself. */
-  private mayDial(): boolean {
-    return this.options.publish !== "always" && isLocal(this.endpoint) && process.platform === "linux";
-  }
-
-  private async canDial(engine: Engine, deadline: Deadline): Promise<boolean> {
-    if (!this.mayDial()) return false;
-    return (await listNetworks(engine, { driver: ["bridge"] }, deadline)).some(isDialable);
-  }
-
-  /** An engine on another machine publishes where it is told to: its loopback is not ours. */
-  private publishAddress(): string {
-    const asked = this.env["LINKSPAN_PUBLISH_ADDRESS"];
-    if (asked && isIP(asked) === 0) throw new Fault("usage", `LINKSPAN_PUBLISH_ADDRESS is not an IP address: ${asked}`);
-    if (asked) return asked;
-    if (isLocal(this.endpoint)) return LOOPBACK;
-    throw new Fault("unsupported", `the containers of ${formatEndpoint(this.endpoint)} cannot be dialled from here`, {
-      hint: "set LINKSPAN_PUBLISH_ADDRESS to an address of the engine's machine that this machine reaches",
-    });
   }
 
   private protectedPaths(): string[] {

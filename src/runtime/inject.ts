@@ -7,11 +7,11 @@ import type { Deadline } from "../base/deadline.ts";
 import { sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { archiveOf, entriesOf } from "../docker/archive.ts";
-import { createContainer, putArchive, readPath, removeContainer } from "../docker/containers.ts";
+import { inspectContainer, putArchive, readPath } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
-import { importImage, inspectImage } from "../docker/images.ts";
-import { createVolume, inspectVolume } from "../docker/volumes.ts";
+import { createVolume, inspectVolume, listVolumes, removeVolume, type VolumeInfo } from "../docker/volumes.ts";
 import type { BridgeFiles } from "./bridge-files.ts";
+import { discardContainer, withCarrier } from "./carrier.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
 import type { Report } from "./runtime.ts";
 
@@ -21,11 +21,11 @@ export const BRIDGE_HOME = "/.linkspan";
 export const LAUNCH = [`${BRIDGE_HOME}/ld.so`, "--library-path", `${BRIDGE_HOME}/lib`, `${BRIDGE_HOME}/linkspan`];
 /** Written last: a volume with it is complete. */
 const MARKER = "complete";
-/** An image without a single program: containers that only carry volumes are made from it. */
-export const BLANK_IMAGE = "linkspan/blank:1";
 /** A filler that was seen for so long without an end has lost its manager. */
 const FILL_MS = 120_000;
 const POLL_MS = 100;
+/** An unused bridge of another version is removed at this age. */
+const OLD_MS = 24 * 3_600_000;
 
 export interface BridgeOptions {
   tokenSha256: string;
@@ -62,102 +62,85 @@ export function volumeName(files: BridgeFiles): string {
 }
 
 /**
- * The name of a volume that holds these files, completely. Managers that do this at the same time for the same files
- * agree through a container's name, which the engine gives only once: one fills, the others wait.
+ * A volume that holds these files, completely. Managers that do this at the same time for the same files agree through
+ * a container's name, which the engine gives only once: one fills, the others wait.
  */
 export async function ensureBridgeVolume(
   engine: Engine,
   files: BridgeFiles,
   report: Report,
   deadline: Deadline,
-): Promise<string> {
+): Promise<VolumeInfo> {
   const name = volumeName(files);
-  await ensureBlankImage(engine, deadline);
-  const labels = { [LABEL.managedBy]: MANAGED_BY, "linkspan.bridge": files.version };
-  let holder: { id: string; since: number } | undefined;
+  const wait = new Wait();
   while (true) {
-    if ((await inspectVolume(engine, name, deadline)) && (await isComplete(engine, name, deadline))) return name;
-    await createVolume(engine, name, labels, deadline);
-    const filler = await claim(engine, name, labels, deadline);
-    if ("id" in filler) {
-      await fill(engine, filler.id, name, files, report, deadline);
-      return name;
+    const found = await inspectVolume(engine, name, deadline);
+    if (found && (await isComplete(engine, name, deadline))) return found;
+    const made = await createVolume(
+      engine,
+      name,
+      { [LABEL.managedBy]: MANAGED_BY, [LABEL.bridge]: files.version },
+      deadline,
+    );
+    const takenBy = await fill(engine, name, files, report, deadline);
+    if (takenBy === undefined) {
+      await removeOldBridges(engine, name, deadline);
+      return made;
     }
-    if (holder?.id !== filler.takenBy) holder = { id: filler.takenBy, since: performance.now() };
-    else if (performance.now() - holder.since > FILL_MS) await removeContainer(engine, holder.id, deadline);
     report({ step: "bridge", detail: "another manager is copying the bridge into the engine" });
+    if (wait.isOver(takenBy)) await discardContainer(engine, takenBy);
     if (deadline.passed) throw deadline.fault(`waiting for the volume ${name}`);
     await sleep(POLL_MS, deadline.signal);
   }
 }
 
-type Claim = { id: string } | { takenBy: string };
-
-/** The container whose name is the lock; or whose it is already. */
-async function claim(
-  engine: Engine,
-  volume: string,
-  labels: Record<string, string>,
-  deadline: Deadline,
-): Promise<Claim> {
-  try {
-    return { id: await createContainer(engine, `${volume}-fill`, carrier(volume, false, labels), deadline) };
-  } catch (error) {
-    if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
-    return { takenBy: /container "?([0-9a-f]{12,64})"?/.exec(error.message)?.[1] ?? `${volume}-fill` };
-  }
-}
-
+/** Fills the volume; or the id of the container by which somebody else is filling it. */
 async function fill(
   engine: Engine,
-  id: string,
   volume: string,
   files: BridgeFiles,
   report: Report,
   deadline: Deadline,
-): Promise<void> {
+): Promise<string | undefined> {
+  const name = `${volume}-fill`;
   try {
-    // Between the look at the volume and the claim another manager may have finished.
-    if (await readPath(engine, id, `${BRIDGE_HOME}/${MARKER}`, 1, deadline)) return;
-    report({ step: "bridge", detail: `copying the bridge into the volume ${volume}` });
-    const executable = { kind: "file", name: "linkspan", path: files.executable, mode: 0o755 } as const;
-    await putArchive(engine, id, BRIDGE_HOME, archiveOf([...(await entriesOf(files.loader)), executable]), deadline);
-    const marker = { kind: "bytes", name: MARKER, bytes: Buffer.from(files.hash) } as const;
-    await putArchive(engine, id, BRIDGE_HOME, archiveOf([marker]), deadline);
-  } finally {
-    await removeContainer(engine, id, deadline);
+    await withCarrier(engine, { volume, target: BRIDGE_HOME, readOnly: false, name }, deadline, async (id) => {
+      // Between the look at the volume and the claim another manager may have finished.
+      if (await readPath(engine, id, `${BRIDGE_HOME}/${MARKER}`, 1, deadline)) return;
+      report({ step: "bridge", detail: `copying the bridge into the volume ${volume}` });
+      const executable = { kind: "file", name: "linkspan", path: files.executable, mode: 0o755 } as const;
+      await putArchive(engine, id, BRIDGE_HOME, archiveOf([...(await entriesOf(files.loader)), executable]), deadline);
+      const marker = { kind: "bytes", name: MARKER, bytes: Buffer.from(files.hash) } as const;
+      await putArchive(engine, id, BRIDGE_HOME, archiveOf([marker]), deadline);
+    });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
+    return (await inspectContainer(engine, name, deadline))?.Id ?? "";
   }
 }
 
 async function isComplete(engine: Engine, volume: string, deadline: Deadline): Promise<boolean> {
-  const id = await createContainer(
-    engine,
-    undefined,
-    carrier(volume, true, { [LABEL.managedBy]: MANAGED_BY }),
-    deadline,
-  );
-  try {
+  return withCarrier(engine, { volume, target: BRIDGE_HOME, readOnly: true }, deadline, async (id) => {
     return (await readPath(engine, id, `${BRIDGE_HOME}/${MARKER}`, 1, deadline)) !== undefined;
-  } finally {
-    await removeContainer(engine, id, deadline);
+  });
+}
+
+/** For how long the same container has been in the way. */
+class Wait {
+  private id = "";
+  private since = 0;
+
+  isOver(id: string): boolean {
+    if (id !== this.id) [this.id, this.since] = [id, performance.now()];
+    return id !== "" && performance.now() - this.since > FILL_MS;
   }
 }
 
-/** A container that is never started: it only makes the volume's files reachable through the archive calls. */
-function carrier(volume: string, readOnly: boolean, labels: Record<string, string>) {
-  return {
-    Image: BLANK_IMAGE,
-    Cmd: ["never-started"],
-    Labels: labels,
-    HostConfig: {
-      NetworkMode: "none",
-      Mounts: [{ Type: "volume" as const, Source: volume, Target: BRIDGE_HOME, ReadOnly: readOnly }],
-    },
-  };
-}
-
-export async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<void> {
-  if (await inspectImage(engine, BLANK_IMAGE, deadline)) return;
-  const archive = archiveOf([{ kind: "folder", name: BRIDGE_HOME.slice(1) }]);
-  await importImage(engine, archive, BLANK_IMAGE, [`LABEL ${LABEL.managedBy}=${MANAGED_BY}`], deadline);
+/** Each version leaves some 110 MB behind. One that a container still has, or may be about to get, stays. */
+async function removeOldBridges(engine: Engine, current: string, deadline: Deadline): Promise<void> {
+  for (const { Name, CreatedAt } of await listVolumes(engine, { label: [LABEL.bridge] }, deadline)) {
+    if (Name === current || !(Date.parse(CreatedAt) < Date.now() - OLD_MS)) continue;
+    await removeVolume(engine, Name, deadline).catch(() => {});
+  }
 }

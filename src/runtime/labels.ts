@@ -12,6 +12,8 @@ export const LABEL = {
   nonce: "linkspan.nonce",
   /** The spec without its secrets, readable with the manager's key only: what a manager without state starts again from. */
   sealed: "linkspan.sealed",
+  /** On volumes that hold the bridge: its version. */
+  bridge: "linkspan.bridge",
 } as const;
 
 export const MANAGED_BY = "linkspan";

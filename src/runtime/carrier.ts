@@ -1,0 +1,58 @@
+/** Containers that are created and never started: they make a volume's files reachable through the engine's archive calls. */
+import { randomBytes } from "node:crypto";
+import { Deadline } from "../base/deadline.ts";
+import { archiveOf } from "../docker/archive.ts";
+import { createContainer, removeContainer } from "../docker/containers.ts";
+import type { Engine } from "../docker/engine.ts";
+import { importImage, inspectImage } from "../docker/images.ts";
+import { LABEL, MANAGED_BY } from "./labels.ts";
+
+/** An image without a single program. */
+const BLANK_IMAGE = "linkspan/blank:1";
+/** Cleaning up has its own time: the work's deadline may be what has failed. */
+const CLEANUP_MS = 10_000;
+
+export interface Carried {
+  volume: string;
+  /** Where the volume is mounted in the carrier. */
+  target: string;
+  readOnly: boolean;
+  /** A name that the engine gives only once is a lock; random where absent. */
+  name?: string;
+}
+
+/** Runs the work with a carrier of the volume, which is removed in any case. Fault `conflict` where the name is taken. */
+export async function withCarrier<T>(
+  engine: Engine,
+  { volume, target, readOnly, name = `linkspan-carrier-${randomBytes(6).toString("hex")}` }: Carried,
+  deadline: Deadline,
+  work: (id: string) => Promise<T>,
+): Promise<T> {
+  await ensureBlankImage(engine, deadline);
+  const config = {
+    Image: BLANK_IMAGE,
+    Cmd: ["never-started"],
+    Labels: { [LABEL.managedBy]: MANAGED_BY },
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [{ Type: "volume" as const, Source: volume, Target: target, ReadOnly: readOnly }],
+    },
+  };
+  const id = await createContainer(engine, name, config, deadline);
+  try {
+    return await work(id);
+  } finally {
+    await discardContainer(engine, id);
+  }
+}
+
+/** Removes what must not stay behind, whatever has become of the deadline. What the engine cannot remove now, it keeps. */
+export async function discardContainer(engine: Engine, id: string): Promise<void> {
+  await removeContainer(engine, id, Deadline.in(CLEANUP_MS)).catch(() => {});
+}
+
+async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<void> {
+  if (await inspectImage(engine, BLANK_IMAGE, deadline)) return;
+  const archive = archiveOf([{ kind: "folder", name: ".linkspan" }]);
+  await importImage(engine, archive, BLANK_IMAGE, [`LABEL ${LABEL.managedBy}=${MANAGED_BY}`], deadline);
+}
