@@ -1,0 +1,45 @@
+/** The command line of the official MCP Inspector. Too heavy to be a dependency (110 MiB): installed once, into .cache. */
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Launch } from "./launch.ts";
+
+const VERSION = "2.12.0";
+const PACKAGE = "@modelcontextprotocol/inspector";
+const CACHE = join(import.meta.dir, "../../.cache/test");
+const FOLDER = join(CACHE, `inspector-${VERSION}`);
+const PROGRAM = join(FOLDER, "node_modules", PACKAGE, "clients/launcher/build/index.js");
+
+/** For the first use on a machine. */
+export const INSTALL_MS = 180_000;
+
+export async function installInspector(): Promise<void> {
+  if (await Bun.file(PROGRAM).exists()) return;
+  const draft = `${FOLDER}.${process.pid}`;
+  await mkdir(draft, { recursive: true });
+  await Bun.write(join(draft, "package.json"), "{}");
+  await run([
+    "npm",
+    "install",
+    "--no-audit",
+    "--no-fund",
+    "--ignore-scripts",
+    "--prefix",
+    draft,
+    `${PACKAGE}@${VERSION}`,
+  ]);
+  await rm(FOLDER, { recursive: true, force: true });
+  await rename(draft, FOLDER);
+}
+
+/** Runs one method against what `launch` starts; the printed result. */
+export async function inspect(launch: Launch, method: string, ...args: string[]): Promise<Record<string, unknown>> {
+  const program = [process.execPath, PROGRAM, "--cli", launch.command, ...launch.args];
+  return JSON.parse(await run([...program, "--method", method, ...args], launch.env));
+}
+
+async function run(command: string[], env: Record<string, string | undefined> = process.env): Promise<string> {
+  const child = Bun.spawn(command, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: INSTALL_MS });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (code !== 0) throw new Error(`${command.join(" ")} exited with ${code}: ${err.trim()} ${out.trim()}`);
+  return out;
+}
