@@ -4,7 +4,7 @@
  */
 import { type IdKey, NULL_ID, Seen, backwards, forwards, numberKey, readHead, readTail } from "./ends.ts";
 
-export type { IdKey };
+export { type IdKey, NULL_ID };
 
 export type Envelope =
   | { kind: "request"; id: IdKey }

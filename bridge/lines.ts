@@ -9,7 +9,7 @@
 const NEWLINE = 0x0a;
 /** Small pieces of one line are packed into blocks of this size: one byte per chunk must not cost an object per byte. */
 const BLOCK_BYTES = 64 * 1024;
-/** What is kept of either end of a line that is too long: enough to find the id of a JSON-RPC message. */
+/** Enough of either end of a line that is too long to find the id of a JSON-RPC message. */
 const EXCERPT_BYTES = 1024;
 
 /**
@@ -23,7 +23,7 @@ export interface LongLine {
   ended: boolean;
   /** Bytes seen so far, newline excluded. */
   bytes: number;
-  /** The first bytes of the line, 1 KiB at most. */
+  /** The first bytes of the line, 1 KiB unless told otherwise. */
   head: Uint8Array;
   /** The last bytes of the line, 1 KiB at most; empty until it has ended. */
   tail: Uint8Array;
@@ -37,9 +37,11 @@ export class LineSplitter {
   private long: LongLine | undefined;
 
   constructor(
-    /** The longest line, newline excluded. */
-    private readonly limitBytes: number,
+    /** The longest line, newline excluded. May be changed at any time. */
+    public limitBytes: number,
     private readonly onLong: (line: LongLine) => void,
+    /** What is kept of the beginning of a line that is too long. */
+    private readonly headBytes = EXCERPT_BYTES,
   ) {}
 
   /** Bytes of the unfinished line that are kept in memory. */
@@ -124,8 +126,8 @@ export class LineSplitter {
 
   /** The line crosses the limit with `piece`: keep an excerpt, drop the rest. */
   private begin(piece: Uint8Array): void {
-    const kept = Math.min(this.heldBytes, EXCERPT_BYTES);
-    const head = new Uint8Array(Math.min(kept + piece.length, EXCERPT_BYTES));
+    const kept = Math.min(this.heldBytes, this.headBytes);
+    const head = new Uint8Array(Math.min(kept + piece.length, this.headBytes));
     this.joinInto(head, kept);
     head.set(piece.subarray(0, head.length - kept), kept);
     const line: LongLine = { ended: false, bytes: this.heldBytes, head, tail: new Uint8Array(0) };
@@ -156,20 +158,23 @@ export class LineSplitter {
 }
 
 /**
- * Joins neighbouring lines to one range, so that a chunk full of messages is passed on in one write: writing each line
- * by itself costs more than everything else a relay does.
+ * Joins lines to few ranges, so that a chunk full of messages is passed on in one write: writing each line by itself
+ * costs more than everything else a relay does. Neighbours become one range without a copy; what has gaps in it
+ * (dropped lines between, a line over two chunks) is gathered by copying.
  */
 export class RangeJoiner {
   private bytes: Uint8Array | undefined;
   private start = 0;
   private end = 0;
+  private gathered: Uint8Array[] = [];
+  private gatheredBytes = 0;
 
   constructor(private readonly write: (range: Uint8Array) => void) {}
 
   /** A line with its newline at `end`. */
   add(bytes: Uint8Array, start: number, end: number): void {
     if (bytes !== this.bytes || start !== this.end) {
-      this.flush();
+      this.gather();
       this.bytes = bytes;
       this.start = start;
     }
@@ -178,10 +183,35 @@ export class RangeJoiner {
 
   /** Writes what is gathered. To be called at the end of each chunk, and before anything else is written. */
   flush(): void {
+    this.gather();
+    this.writeGathered();
+  }
+
+  private gather(): void {
+    const range = this.takeRange();
+    if (!range) return;
+    this.gathered.push(range);
+    this.gatheredBytes += range.length;
+    if (this.gatheredBytes < BLOCK_BYTES) return;
+    // A large range is worth a write of its own rather than a copy.
+    const large = range.length >= BLOCK_BYTES ? this.gathered.pop() : undefined;
+    this.writeGathered();
+    if (large) this.write(large);
+  }
+
+  private writeGathered(): void {
+    const [only, ...more] = this.gathered;
+    if (!only) return;
+    this.gathered = [];
+    this.gatheredBytes = 0;
+    this.write(more.length === 0 ? only : Buffer.concat([only, ...more]));
+  }
+
+  private takeRange(): Uint8Array | undefined {
     const bytes = this.bytes;
-    if (!bytes) return;
+    if (!bytes) return undefined;
     this.bytes = undefined;
     const whole = this.start === 0 && this.end === bytes.length;
-    this.write(whole ? bytes : bytes.subarray(this.start, this.end));
+    return whole ? bytes : bytes.subarray(this.start, this.end);
   }
 }

@@ -18,6 +18,11 @@ export const LIMITS = {
   messageBytesMax: 64 * 1024 * 1024,
   /** The longest control frame. */
   controlBytes: 256 * 1024,
+  /** The longest first line of a connection that has to authenticate. */
+  attachBytes: 16 * 1024,
+  /** A receiver acknowledges after so much at the latest. */
+  ackMessages: 1_024,
+  ackBytes: 1024 * 1024,
   /** Bytes queued towards one slow reader before the source is paused. */
   queueBytes: 4 * 1024 * 1024,
   /** A reader that takes nothing for this long while its queue is full is cut. */
@@ -25,10 +30,14 @@ export const LIMITS = {
   /** From connect to an authenticated attach. */
   authenticateMs: 2_000,
   connections: 1_024,
+  /** From attach to the `configure` that a bridge started with --await-configure waits for. */
+  configureMs: 10_000,
   /** Kept per stderr line; the rest of the line is dropped. */
   stderrLineBytes: 64 * 1024,
   /** Last stderr lines reported with an exit. */
   stderrTailLines: 20,
+  /** Of each of them: the frame that carries them must stay a control frame. */
+  stderrTailLineBytes: 2 * 1024,
   /** After stdin end, and again after SIGTERM, a server has this long to end. */
   stopStepMs: 2_000,
   drainMs: 30_000,
@@ -96,6 +105,8 @@ export const healthReport = v.object({
   connections: count,
   /** Requests that wait for an answer, over all sessions. */
   inFlight: count,
+  /** Lines that were not passed on so far: noise of servers, answers that nobody awaited, lines over the limit. */
+  dropped: v.optional(count, 0),
   /** How the last server process that ended by itself ended. */
   lastExit: v.optional(exitReport),
 });
@@ -162,5 +173,6 @@ function parseWith<S extends typeof dialerFrame | typeof bridgeFrame>(
   const result = v.safeParse(schema, raw);
   if (result.success) return result.output;
   const issue = result.issues[0];
-  return `the control frame is invalid at ${v.getDotPath(issue) ?? "its top level"}: ${issue.message}`;
+  // Not the issue's own message: that repeats the value, which may be a secret.
+  return `the control frame is invalid at ${v.getDotPath(issue) ?? "its top level"}: ${issue.expected ?? issue.type} is expected`;
 }

@@ -88,17 +88,40 @@ describe("LineSplitter", () => {
 });
 
 describe("RangeJoiner", () => {
-  test("joins neighbours, and only neighbours", () => {
+  function joined(...chunks: [Buffer, [number, number][]][]): string[] {
     const written: string[] = [];
     const joiner = new RangeJoiner((range) => written.push(Buffer.from(range).toString()));
+    for (const [chunk, lines] of chunks) for (const [start, end] of lines) joiner.add(chunk, start, end);
+    joiner.flush();
+    joiner.flush();
+    return written;
+  }
+
+  test("neighbours are one range of the chunk, not a copy", () => {
+    const chunk = Buffer.from("a\nb\nc\n");
+    const ranges: Uint8Array[] = [];
+    const joiner = new RangeJoiner((range) => ranges.push(range));
+    for (const at of [0, 2, 4]) joiner.add(chunk, at, at + 1);
+    joiner.flush();
+    expect(ranges).toHaveLength(1);
+    expect(ranges[0]?.buffer).toBe(chunk.buffer);
+    expect(ranges[0]).toEqual(chunk);
+  });
+
+  test("what has gaps is still one write", () => {
     const chunk = Buffer.from("a\nb\nnoise\nc\n");
-    joiner.add(chunk, 0, 1);
-    joiner.add(chunk, 2, 3);
-    joiner.add(chunk, 10, 11);
-    const other = Buffer.from("d\n");
-    joiner.add(other, 0, 1);
-    joiner.flush();
-    joiner.flush();
-    expect(written).toEqual(["a\nb\n", "c\n", "d\n"]);
+    const lines: [number, number][] = [
+      [0, 1],
+      [2, 3],
+      [10, 11],
+    ];
+    expect(joined([chunk, lines], [Buffer.from("d\n"), [[0, 1]]])).toEqual(["a\nb\nc\nd\n"]);
+  });
+
+  test("large ranges are not copied together", () => {
+    const large = Buffer.from(`${"x".repeat(200_000)}\n`);
+    expect(joined([large, [[0, 200_000]]], [Buffer.from("d\n"), [[0, 1]]])).toEqual([large.toString(), "d\n"]);
+    const written = joined([Buffer.from("d\n"), [[0, 1]]], [large, [[0, 200_000]]], [Buffer.from("e\n"), [[0, 1]]]);
+    expect(written.join("")).toBe(`d\n${large}e\n`);
   });
 });

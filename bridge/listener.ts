@@ -1,0 +1,74 @@
+/** The listening socket: accepts, caps, and hands every event to its connection. */
+import type { Bridge } from "./bridge.ts";
+import type { ClientEvents, ClientSocket } from "./client.ts";
+import { Connection } from "./connection.ts";
+import { LIMITS, formatFrame } from "./wire.ts";
+
+/** A peer whose machine is gone is noticed after this and ten unanswered probes, one a second. */
+const KEEPALIVE_MS = 15_000;
+
+export interface Listener {
+  hostname: string;
+  port: number;
+  /** Accepts nobody any more, sends what is queued and ends every connection; cuts what is left after `budgetMs`. */
+  close(budgetMs: number): Promise<void>;
+}
+
+/** Throws what the system says when the address cannot be listened on. */
+export function listen(bridge: Bridge): Listener {
+  const open = new Set<Connection>();
+  let onLastClosed = () => {};
+  const server = Bun.listen<ClientEvents | undefined>({
+    hostname: bridge.options.listen.hostname,
+    port: bridge.options.listen.port,
+    allowHalfOpen: true,
+    data: undefined,
+    socket: {
+      open(socket) {
+        if (open.size >= LIMITS.connections) return refuse(socket);
+        socket.setNoDelay(true);
+        socket.setKeepAlive(true, KEEPALIVE_MS);
+        const connection = new Connection(socket, bridge);
+        open.add(connection);
+        bridge.connections = open.size;
+        socket.data = {
+          data: (chunk) => connection.data(chunk),
+          drain: () => connection.drain(),
+          end: () => connection.end(),
+          closed: () => {
+            open.delete(connection);
+            bridge.connections = open.size;
+            connection.closed();
+            if (open.size === 0) onLastClosed();
+          },
+        };
+      },
+      data: (socket, chunk) => socket.data?.data(chunk),
+      drain: (socket) => socket.data?.drain(),
+      end: (socket) => socket.data?.end(),
+      close: (socket) => socket.data?.closed(),
+      error: (socket) => socket.terminate(),
+    },
+  });
+  return {
+    hostname: server.hostname,
+    port: server.port,
+    close: async (budgetMs) => {
+      server.stop();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      onLastClosed = resolve;
+      for (const connection of open) connection.leave();
+      if (open.size === 0) resolve();
+      const timer = setTimeout(resolve, budgetMs);
+      await promise;
+      clearTimeout(timer);
+      for (const connection of open) connection.terminate();
+    },
+  };
+}
+
+function refuse(socket: ClientSocket): void {
+  const message = `the bridge has ${LIMITS.connections} connections already`;
+  socket.write(formatFrame({ link: "error", kind: "exhausted", message }));
+  socket.end();
+}

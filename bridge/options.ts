@@ -1,0 +1,138 @@
+/** The command line of `linkspan bridge`. */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import * as v from "valibot";
+import { isLoopback } from "./authenticate.ts";
+import { LIMITS } from "./wire.ts";
+
+export interface BridgeOptions {
+  version: string;
+  listen: { hostname: string; port: number };
+  /** SHA-256 of the token; undefined where plain clients are served without one. */
+  tokenSha256: Uint8Array | undefined;
+  messageBytes: number;
+  awaitConfigure: boolean;
+  maxSessions: number;
+  portFile: string | undefined;
+  /** The whole stop of a server: stdin end, half of it, SIGTERM, half of it, SIGKILL. */
+  stopMs: number;
+  command: readonly [string, ...string[]];
+}
+
+/** The command line is wrong; the message says how. */
+export class UsageError extends Error {}
+
+export const USAGE = `usage: linkspan bridge --listen HOST:PORT [options] -- COMMAND [ARGUMENT…]
+
+Serves the stdio of COMMAND on a TCP socket: one process per connection, newline-delimited JSON-RPC.
+
+  --listen HOST:PORT     where to listen; port 0 takes any free port
+  --token-sha256 HEX     serve only who has the token with this SHA-256
+  --token-file FILE      serve only who has the token in FILE
+  --insecure             allow clients without a token on an address that is not loopback
+  --message-bytes N      longest message (default ${LIMITS.messageBytes}, at most ${LIMITS.messageBytesMax})
+  --max-sessions N       server processes at once (default 256)
+  --await-configure      start no server before a manager has sent its secrets
+  --stop-ms N            time that a server has to stop (default ${2 * LIMITS.stopStepMs})
+  --port-file FILE       write HOST:PORT to FILE once it listens
+`;
+
+function whole(name: string, min: number, max: number, byDefault: number) {
+  const message = `--${name} takes a whole number from ${min} to ${max}`;
+  return v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,10}$/, message),
+      v.transform(Number),
+      v.minValue(min, message),
+      v.maxValue(max, message),
+    ),
+    String(byDefault),
+  );
+}
+
+const flags = v.object({
+  listen: v.pipe(
+    v.string("--listen HOST:PORT is missing"),
+    v.regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, "--listen takes HOST:PORT"),
+    v.transform((text) => {
+      const colon = text.lastIndexOf(":");
+      return { hostname: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
+    }),
+    v.check(({ port }) => port <= 65_535, "--listen takes a port up to 65535"),
+  ),
+  "token-sha256": v.optional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, "--token-sha256 takes 64 hex digits"))),
+  "token-file": v.optional(v.string()),
+  insecure: v.optional(v.boolean(), false),
+  "message-bytes": whole("message-bytes", 1_024, LIMITS.messageBytesMax, LIMITS.messageBytes),
+  "max-sessions": whole("max-sessions", 1, 100_000, 256),
+  "await-configure": v.optional(v.boolean(), false),
+  "stop-ms": whole("stop-ms", 0, 600_000, 2 * LIMITS.stopStepMs),
+  "port-file": v.optional(v.string()),
+});
+
+/** Throws UsageError. */
+export function parseOptions(argv: string[], version: string): BridgeOptions {
+  const separator = argv.indexOf("--");
+  const [file, ...args] = separator < 0 ? [] : argv.slice(separator + 1);
+  if (!file) throw new UsageError("the server's command is missing; it follows after --");
+  const parsed = v.safeParse(flags, readFlags(argv.slice(0, separator)));
+  if (!parsed.success) throw new UsageError(parsed.issues[0].message);
+  const given = parsed.output;
+  if (given["token-sha256"] !== undefined && given["token-file"] !== undefined) {
+    throw new UsageError("--token-sha256 and --token-file exclude each other");
+  }
+  const tokenSha256 = readToken(given["token-sha256"], given["token-file"]);
+  if (!tokenSha256 && !given.insecure && !isLoopback(given.listen.hostname)) {
+    throw new UsageError(
+      `without a token everybody who reaches ${given.listen.hostname} could use the server: give --token-file or --token-sha256, or say --insecure`,
+    );
+  }
+  return {
+    version,
+    listen: given.listen,
+    tokenSha256,
+    messageBytes: given["message-bytes"],
+    awaitConfigure: given["await-configure"],
+    maxSessions: given["max-sessions"],
+    portFile: given["port-file"],
+    stopMs: given["stop-ms"],
+    command: [file, ...args],
+  };
+}
+
+function readFlags(args: string[]): Record<string, unknown> {
+  const value = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
+  try {
+    return parseArgs({
+      args,
+      options: {
+        listen: value,
+        "token-sha256": value,
+        "token-file": value,
+        insecure: flag,
+        "message-bytes": value,
+        "max-sessions": value,
+        "await-configure": flag,
+        "stop-ms": value,
+        "port-file": value,
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function readToken(sha256: string | undefined, file: string | undefined): Uint8Array | undefined {
+  if (sha256 !== undefined) return Buffer.from(sha256, "hex");
+  if (file === undefined) return undefined;
+  let token: string;
+  try {
+    token = readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new UsageError(`the token file cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+  if (token === "") throw new UsageError(`the token file ${file} is empty`);
+  return new Bun.CryptoHasher("sha256").update(token).digest();
+}
