@@ -1,5 +1,5 @@
 /** The log of a process server: lines with their time, in two files that never grow beyond a size. */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
 import { sleep } from "../base/deadline.ts";
 import type { LogLine, LogOptions } from "./runtime.ts";
 
@@ -26,17 +26,13 @@ export class LogWriter {
     if (lines.length === 0) return;
     const stamp = Buffer.from(`${Date.now()} `);
     const block = Buffer.concat(lines.flatMap((line) => [stamp, line, Buffer.from("\n")]));
-    if (this.size > 0 && this.size + block.byteLength > this.maxBytes) this.turn();
     try {
+      if (this.size > 0 && this.size + block.byteLength > this.maxBytes) this.turn();
       writeSync(this.fd, block);
       this.size += block.byteLength;
     } catch {
-      // A full disk costs log lines, never the server.
+      // A full disk costs log lines, never the server: its output must go on being read.
     }
-  }
-
-  say(text: string): void {
-    this.write([Buffer.from(`linkspan: ${text}`)]);
   }
 
   close(): void {
@@ -44,9 +40,15 @@ export class LogWriter {
   }
 
   private turn(): void {
-    closeSync(this.fd);
-    renameSync(this.file, `${this.file}.1`);
-    this.fd = openSync(this.file, "a", 0o600);
+    const full = this.fd;
+    try {
+      renameSync(this.file, `${this.file}.1`);
+      this.fd = openSync(this.file, "a", 0o600);
+      closeSync(full);
+    } catch {
+      // The folder is not what it was; what must hold is the size.
+      ftruncateSync(this.fd, 0);
+    }
     this.size = 0;
   }
 }

@@ -11,6 +11,8 @@ import type { Report } from "./runtime.ts";
 /** A registry that says nothing for this long counts as out of reach. */
 const RESOLVE_MS = 15_000;
 
+const DIGEST_CHARS = 12;
+
 const npmVersion = v.object({ package: v.string(), version: v.string(), integrity: v.string() });
 
 export class NpmCache {
@@ -31,8 +33,16 @@ export class NpmCache {
 
   /** What the reference meant last time, if that is installed. Needs no network. */
   async installed(image: string, bin: string | undefined): Promise<NpmInstalled | undefined> {
+    const ref = parseNpmRef(image);
     const remembered = await readVersion(this.refFile(image));
-    return remembered && (await readInstalled(this.folder(remembered), bin));
+    if (remembered) return readInstalled(this.folder(remembered), bin);
+    if (!ref.exact) return undefined;
+    // Another reference may have installed this version already.
+    const names = await readdir(this.root).catch(() => []);
+    const prefix = `${folderName(ref.package, ref.want)}-`;
+    // By length as well: 1.0.0-beta begins like 1.0.0 and a digest.
+    const found = names.find((name) => name.startsWith(prefix) && name.length === prefix.length + DIGEST_CHARS);
+    return found === undefined ? undefined : readInstalled(join(this.root, found), bin);
   }
 
   private async resolve(
@@ -75,8 +85,8 @@ export class NpmCache {
   }
 
   private folder({ package: name, version, integrity }: NpmVersion): string {
-    const digest = createHash("sha256").update(integrity).digest("hex").slice(0, 12);
-    return join(this.root, `${name.replace("/", "+")}@${version}-${digest}`);
+    const digest = createHash("sha256").update(integrity).digest("hex").slice(0, DIGEST_CHARS);
+    return join(this.root, `${folderName(name, version)}-${digest}`);
   }
 
   private async remember(image: string, { package: name, version, integrity }: NpmVersion): Promise<void> {
@@ -97,6 +107,11 @@ export class NpmCache {
       await rm(join(this.root, name), { recursive: true, force: true });
     }
   }
+}
+
+/** `+` is in no package's name, so no two packages share a folder. */
+function folderName(name: string, version: string): string {
+  return `${name.replace("/", "+")}@${version}`;
 }
 
 async function readVersion(file: string): Promise<NpmVersion | undefined> {

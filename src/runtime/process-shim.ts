@@ -4,17 +4,21 @@
  * the manager, it outlives it; a manager that comes later finds everything in the folder (process-record.ts).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { Deadline } from "../base/deadline.ts";
 import { watchHealth } from "./process-health.ts";
-import { endWithin, identify, killFamily, type ProcessIdentity } from "./process-identity.ts";
+import { endWithin, identify, killFamily, type ProcessIdentity, signalProcess } from "./process-identity.ts";
 import { LogLines, LogWriter, lastLines } from "./process-log.ts";
 import { bridgeCommand, bridgeEnvironment } from "./process-plan.ts";
 import { type ProcessExit, ProcessFolder, type ProcessRecord } from "./process-record.ts";
 
 /** After the bridge has ended, its output may be held open by what it started; that is waited for no longer. */
 const OUTPUT_MS = 500;
+
+const FOLDER_CHECK_MS = 5_000;
+/** For a stop that no stop file speaks of: somebody else's SIGTERM. */
+const GRACE_MS = 10_000;
 
 interface Ending {
   code: number | null;
@@ -41,6 +45,8 @@ export async function processShimMain([path = "", incarnation = ""]: string[]): 
     folder.write("run", { incarnation, shim, bridge, startedAt: Date.now() });
     process.on("SIGTERM", () => void stopBridge(folder, bridge));
     watchHealth(folder, record, incarnation, health.signal);
+    // Without its folder nobody can find the server again: it would run for ever.
+    setInterval(() => existsSync(folder.path) || void stopBridge(folder, bridge), FOLDER_CHECK_MS).unref();
   }
   const ending = await ended;
   health.abort();
@@ -60,7 +66,7 @@ export async function processShimMain([path = "", incarnation = ""]: string[]): 
 export async function stopBridge(folder: ProcessFolder, bridge: ProcessIdentity): Promise<void> {
   const graceMs = graceOf(folder);
   if (graceMs > 0) {
-    process.kill(bridge.pid, "SIGTERM");
+    signalProcess(bridge, "SIGTERM");
     if (await endWithin([bridge], graceMs)) return;
   }
   await killFamily(folder.id, bridge);
@@ -70,8 +76,7 @@ function graceOf(folder: ProcessFolder): number {
   try {
     return Number(readFileSync(folder.file("stop"), "utf8")) || 0;
   } catch {
-    // Somebody else's SIGTERM; the bridge's own budget bounds it.
-    return 10_000;
+    return GRACE_MS;
   }
 }
 
@@ -105,7 +110,7 @@ function describe(
   // As shells and engines say it: a process that a signal ended has 128 and the signal's number.
   const status = code ?? 128 + (SIGNAL_NUMBERS[signal ?? ""] ?? 0);
   if (status === 0) return { incarnation, code: 0, reason: "finished", message: "the bridge has finished", at };
-  const asked = readsAs(folder.file("stop"));
+  const asked = existsSync(folder.file("stop"));
   const how = signal ? `was ended by ${signal}` : `exited with ${status}`;
   if (asked || signal) return { incarnation, code: status, reason: "killed", message: `the bridge ${how}`, at };
   const last = lastLines(folder.file("log"), 1)[0]?.text;
@@ -121,12 +126,3 @@ const SIGNAL_NUMBERS: Record<string, number> = {
   SIGKILL: 9,
   SIGTERM: 15,
 };
-
-function readsAs(file: string): boolean {
-  try {
-    readFileSync(file);
-    return true;
-  } catch {
-    return false;
-  }
-}

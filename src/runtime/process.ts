@@ -6,7 +6,7 @@
  * bridge, so that servers survive the manager; folders in the data directory (process-record.ts) are the memory.
  */
 import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { type Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
@@ -264,7 +264,8 @@ function refuseImpossible(spec: ServerSpec): void {
 /** The file of `exec:PROGRAM`. */
 function executable(spec: ServerSpec): string {
   const program = execProgram(spec.image) ?? "";
-  const path = Bun.which(program);
+  // A relative path would mean something else for every manager, by where it was started.
+  const path = program.includes("/") && !isAbsolute(program) ? null : Bun.which(program);
   if (path && statSync(path).isFile()) return path;
   throw new Fault("not-found", `there is no program ${program} on this machine`, {
     hint: "write exec:NAME for a program in PATH, or exec:/ABSOLUTE/PATH",

@@ -93,6 +93,11 @@ export class ContractBench {
     return { instance: this.instance, dataDir: join(this.parts.folder, "data") };
   }
 
+  /** What the registry was asked for. */
+  get requests(): readonly string[] {
+    return this.parts.registry.requests;
+  }
+
   async setUp(): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), "linkspan-test-contract-"));
     const script = await Bun.file(join(import.meta.dir, "../fixtures/contract-server.js")).text();
