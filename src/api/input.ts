@@ -61,11 +61,16 @@ async function readBody(request: Request): Promise<Uint8Array> {
   if (!request.body) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body) {
-    length += chunk.byteLength;
-    // Without Content-Length (chunked) the limit is met on the way.
-    if (length > BODY_BYTES_MAX) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body) {
+      length += chunk.byteLength;
+      // Without Content-Length (chunked) the limit is met on the way.
+      if (length > BODY_BYTES_MAX) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw new Fault("cancelled", "the connection ended before the body did", { cause: error });
   }
   return Buffer.concat(chunks);
 }

@@ -7,6 +7,9 @@ import type { Session, SessionEnd } from "../transport/session.ts";
 /** A bridge acknowledges a detach at once; its server process ends on its own time. */
 const CLOSE_MS = 2_000;
 
+/** Messages that may wait for a notification to be handled. */
+const QUEUE_MAX = 64;
+
 export class SessionTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -15,6 +18,9 @@ export class SessionTransport implements Transport {
   end: SessionEnd | undefined;
   /** Who waits for room, or for the end. */
   private readonly waiting: Array<() => void> = [];
+  /** What came during the pause after a notification. */
+  private readonly queue: Array<{ step: () => void; pauses: boolean }> = [];
+  private pausing = false;
 
   constructor(private readonly session: Session) {}
 
@@ -22,11 +28,7 @@ export class SessionTransport implements Transport {
     this.session.open({
       line: (line) => this.receive(line),
       drained: () => this.wake(),
-      ended: (end) => {
-        this.end = end;
-        this.wake();
-        this.onclose?.();
-      },
+      ended: (end) => this.deliver(() => this.finish(end)),
     });
     return Promise.resolve();
   }
@@ -65,7 +67,36 @@ export class SessionTransport implements Transport {
       this.onerror?.(new Fault("server-failed", "the server sent a message that is not JSON"));
       return;
     }
-    this.onmessage?.(message);
+    this.deliver(() => this.onmessage?.(message), !("id" in message));
+  }
+
+  /**
+   * In order, and with a turn of the event loop after each notification: the SDK handles those later than answers, so
+   * the last progress of a call would come after the call has ended, and be dropped. A flood is not waited for.
+   */
+  private deliver(step: () => void, pauses = false): void {
+    this.queue.push({ step, pauses });
+    if (!this.pausing || this.queue.length > QUEUE_MAX) this.run();
+  }
+
+  private run(): void {
+    const steps = this.queue;
+    for (let next = steps.shift(); next; next = steps.shift()) {
+      next.step();
+      if (!next.pauses || steps.length > QUEUE_MAX || this.pausing) continue;
+      this.pausing = true;
+      setImmediate(() => {
+        this.pausing = false;
+        this.run();
+      });
+      return;
+    }
+  }
+
+  private finish(end: SessionEnd): void {
+    this.end = end;
+    this.wake();
+    this.onclose?.();
   }
 
   private wake(): void {

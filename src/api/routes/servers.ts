@@ -1,10 +1,9 @@
 /** Servers: what is known, what runs, starting and stopping it. */
 import * as v from "valibot";
-import { Fault } from "../../base/fault.ts";
 import { inspection, REQUEST_MS, START_MS, serverChange, startBody, statsView } from "../../model/rest.ts";
-import { name, type ServerBody } from "../../model/server-spec.ts";
+import { name } from "../../model/server-spec.ts";
 import { serverView } from "../../model/views.ts";
-import { type Asked, route } from "../route.ts";
+import { route } from "../route.ts";
 
 const params = { name };
 
@@ -56,7 +55,10 @@ export const serverRoutes = [
     answers: "The server, which runs.",
     answer: serverChange,
     faults: ["not-found", "conflict", "unsupported", "server-failed", "unreachable", "exhausted"],
-    run: async (asked) => ({ ...(await startServer(asked)), message: "server started" }),
+    run: async ({ manager, name, body, report, deadline }) => ({
+      ...(await manager.start(name, body, report, deadline)),
+      message: "server started",
+    }),
   }),
   route({
     method: "POST",
@@ -118,14 +120,3 @@ export const serverRoutes = [
     run: ({ manager, name, deadline }) => manager.stats(name, deadline),
   }),
 ];
-
-/** A changed spec is refused while the server has sessions; one that only waits for calls of ours is given up for it. */
-async function startServer({ manager, calls, name, body, report, deadline }: Asked<unknown, ServerBody | undefined>) {
-  try {
-    return await manager.start(name, body, report, deadline);
-  } catch (error) {
-    const conflict = error instanceof Fault && error.kind === "conflict";
-    if (!conflict || !(await calls.letGo(name))) throw error;
-    return await manager.start(name, body, report, deadline);
-  }
-}
