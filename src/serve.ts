@@ -1,10 +1,164 @@
+/**
+ * The manager's role: puts runtime, manager, REST and TCP port together, and takes them apart in reverse.
+ *
+ * A manager that ends leaves its servers running: clients that are connected notice nothing, and the next manager takes
+ * them over by their labels. `--stop-servers-on-exit` and `--embedded` remove them; a manager that idles out removes
+ * those that sessions had started for themselves.
+ */
+import { randomUUID } from "node:crypto";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Api, serveApi } from "./api/server.ts";
+import { dataDir } from "./base/data-dir.ts";
+import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
-import type { Manager } from "./manager/manager.ts";
+import { createLog, type Log, SILENT } from "./base/log.ts";
+import { VERSION } from "./base/version.ts";
+import { openDataDir } from "./manager/data-dir.ts";
+import { Manager, type ManagerOptions } from "./manager/manager.ts";
+import { openPort, type TcpPort } from "./manager/port.ts";
+import { type Arguments, mergeSettings, readArguments, type Settings, USAGE } from "./manager/settings.ts";
+import { type Config, configFault, defaultConfigFile, EMPTY_CONFIG, loadConfig } from "./model/config.ts";
+import { openRuntime } from "./runtime/select.ts";
 
-export async function serveMain(_argv: string[]): Promise<number> {
-  return 1;
+/** What is in flight at a SIGTERM has this long to end (features.md: stop timeout). */
+const DRAIN_MS = 5_000;
+/** Then servers, where they are to be removed, this long. */
+const REMOVE_MS = 15_000;
+const IDLE_POLL_MS = 500;
+const SIGNALLED_TWICE = 130;
+const NO_ENGINE_HINT =
+  "start a container engine, or run servers as plain processes, without isolation: --runtime process";
+
+/** `linkspan serve`. Ends the process itself: nothing that is still open may keep it. */
+export async function serveMain(argv: string[]): Promise<number> {
+  let code = 0;
+  try {
+    const asked = readArguments(argv, process.env);
+    if (asked.help) process.stdout.write(USAGE);
+    else await serve(asked);
+  } catch (error) {
+    const fault = Fault.from(error);
+    process.stderr.write(`linkspan serve: ${fault.message}\n${fault.hint === undefined ? "" : `  ${fault.hint}\n`}`);
+    code = fault.faces.exit;
+  }
+  process.exit(code);
 }
-/** A manager inside this process, on no port and no socket. */
+
+async function serve(asked: Arguments): Promise<void> {
+  const config = await readConfig(asked.config);
+  const settings = mergeSettings(asked.settings, config.manager);
+  const log = createLog({ level: settings.logLevel, format: settings.logFormat });
+  const signalled = untilSignalled(log);
+  const path = asked.dataDir ?? dataDir(process.env);
+  const manager = await startManager(openDataDir(path, log), path, settings, config, log);
+  let doors: Doors | undefined;
+  let idle = false;
+  try {
+    doors = openDoors(manager, asked, settings, log);
+    idle = await untilOver(manager, asked.idleExitMs, signalled);
+    log.info(idle ? "the manager ends: nobody needs it" : "the manager ends");
+  } finally {
+    // Whoever comes now is refused; what is in flight still has its manager.
+    const drained = Deadline.in(DRAIN_MS);
+    await Promise.all([doors?.api.close(drained), doors?.port?.close(drained)]);
+    if (idle) await manager.removeUnwanted(Deadline.in(REMOVE_MS));
+    await manager.close(Deadline.in(REMOVE_MS));
+  }
+}
+
+/** A manager inside a front, with a data directory of its own: it shares nothing, and takes its servers with it. */
 export async function embeddedManager(): Promise<Manager> {
-  throw new Fault("unsupported", "the manager is not wired up yet");
+  const asked = readArguments([], process.env);
+  const config = await readConfig(asked.config);
+  const settings = { ...mergeSettings(asked.settings, config.manager), stopServersOnExit: true };
+  const shared = asked.dataDir ?? dataDir(process.env);
+  const own = join(shared, "embedded", randomUUID().slice(0, 8));
+  const dir = openDataDir(own, SILENT);
+  const close = () => {
+    dir.close();
+    rmSync(own, { recursive: true, force: true });
+  };
+  // The shared directory is the runtime's: installed packages are kept there for everybody.
+  return await startManager({ ...dir, close }, shared, settings, config, SILENT);
+}
+
+/** Owns the data directory from here on. */
+async function startManager(
+  dir: ManagerOptions["dataDir"],
+  runtimeDir: string,
+  settings: Settings,
+  config: Config,
+  log: Log,
+): Promise<Manager> {
+  try {
+    const kind = settings.runtime === "auto" ? "docker" : settings.runtime;
+    const runtime = await openRuntime(kind, { instance: dir.instance, dataDir: runtimeDir });
+    const { allowWeaker, stopServersOnExit } = settings;
+    const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
+    const { servers } = config;
+    return new Manager({ runtime, dataDir: dir, servers, log, allowWeaker, stopServersOnExit, noEngineHint });
+  } catch (error) {
+    dir.close();
+    throw error;
+  }
+}
+
+interface Doors {
+  api: Api;
+  port: TcpPort | undefined;
+}
+
+/** Faults: `conflict`, naming the port that is taken. */
+function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: Log): Doors {
+  const { token, socketPath, path } = manager.dataDir;
+  const { host, port, tcpPort, allowHosts } = settings;
+  const onDefect = (fault: Fault) => log.error("a defect", { reason: fault.message, stack: fault.stack });
+  const tcp = asked.background ? undefined : { host, port, token, hosts: allowHosts };
+  const api = serveApi(manager, { socket: socketPath, onDefect, ...(tcp ? { tcp } : {}) });
+  try {
+    const lines = tcp && openPort(manager, { host, port: tcpPort, token });
+    log.info(`linkspan ${VERSION} is up`, {
+      ...(api.url ? { rest: api.url } : {}),
+      ...(lines ? { tcp: `${host}:${lines.port}` } : {}),
+      socket: socketPath,
+      data: path,
+      pid: process.pid,
+    });
+    return { api, port: lines };
+  } catch (error) {
+    void api.close(Deadline.in(0)).catch(() => {});
+    throw error;
+  }
+}
+
+/** Resolves at a signal (false) or when nobody has needed the manager for that long (true). */
+async function untilOver(manager: Manager, idleExitMs: number, signalled: AbortSignal): Promise<boolean> {
+  while (!signalled.aborted) {
+    await sleep(IDLE_POLL_MS, signalled).catch(() => {});
+    if (idleExitMs > 0 && !signalled.aborted && manager.idleMs() >= idleExitMs) return true;
+  }
+  return false;
+}
+
+/** The first signal ends the manager in order, the second one at once. */
+function untilSignalled(log: Log): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(SIGNALLED_TWICE);
+      log.info(`${name} was received`);
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+/** Never the current folder's file: that folder may belong to a project which is not trusted. */
+async function readConfig(named: string | undefined): Promise<Config> {
+  const file = named ?? defaultConfigFile(process.env);
+  if (named === undefined && !existsSync(file)) return EMPTY_CONFIG;
+  const result = await loadConfig(file, process.env);
+  if (!result.ok) throw configFault(result.errors);
+  return result.config;
 }

@@ -4,7 +4,7 @@
  * aside: a lock that moves away with its file would let a second manager in.
  */
 import { Database } from "bun:sqlite";
-import { readFileSync, rmSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../base/fault.ts";
 import { replaceFile } from "./files.ts";
@@ -36,7 +36,8 @@ function lockedDatabase(dir: string): Database {
   for (let attempt = 0; ; attempt += 1) {
     let database: Database | undefined;
     try {
-      database = new Database(file, { create: true });
+      closeSync(openSync(file, "a", 0o600));
+      database = new Database(file);
       database.run("PRAGMA locking_mode = EXCLUSIVE");
       // Locks the file at once and writes nothing: it works on a full disk, too.
       database.run("BEGIN EXCLUSIVE");

@@ -30,6 +30,7 @@ export interface Readiness {
 
 export interface ManagerOptions {
   runtime: Runtime;
+  /** The manager's from here on: closed with it. */
   dataDir: DataDir;
   /** The servers of the configuration file. */
   servers: readonly ServerSpec[];
@@ -38,6 +39,8 @@ export interface ManagerOptions {
   allowWeaker: boolean;
   /** Remove every server at the end; otherwise they run on and the next manager takes them over. */
   stopServersOnExit: boolean;
+  /** What else can be done when no engine answers. */
+  noEngineHint?: string | undefined;
 }
 
 /** Fronts that were killed give nothing back: their sessions are freed within 5 s (faults.md). */
@@ -62,7 +65,7 @@ export class Manager implements AsyncDisposable {
 
   constructor(private readonly options: ManagerOptions) {
     const { runtime, dataDir, servers, log, allowWeaker } = options;
-    this.facts = new EngineFacts(runtime);
+    this.facts = new EngineFacts(runtime, options.noEngineHint);
     const facts = (deadline: Deadline) => this.facts.get(deadline);
     this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, allowWeaker, facts };
     const around: Surroundings = {
@@ -77,6 +80,10 @@ export class Manager implements AsyncDisposable {
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
+  }
+
+  get dataDir(): DataDir {
+    return this.options.dataDir;
   }
 
   get events(): Events {
@@ -197,12 +204,10 @@ export class Manager implements AsyncDisposable {
     return performance.now() - this.touchedAt;
   }
 
-  /** Removes the servers that run and that nobody asked for by name. Never throws: what fails is in the log. */
+  /** Removes the servers that run without a session and that nobody asked for by name. Never throws: see the log. */
   async removeUnwanted(deadline: Deadline): Promise<void> {
-    await this.removeAll(
-      this.registry.all().filter((server) => server.alive && !server.pinned),
-      deadline,
-    );
+    const unwanted = ({ name, alive, pinned }: Server) => alive && !pinned && this.books.count(name) === 0;
+    await this.removeAll(this.registry.all().filter(unwanted), deadline);
   }
 
   /** Refuses new work, ends starts that are under way, lets go of the engine. Idempotent. */
@@ -256,17 +261,17 @@ export class Manager implements AsyncDisposable {
     const servers = this.registry.all();
     for (const server of servers) server.abortStart();
     try {
-      if (this.options.stopServersOnExit) {
-        await this.removeAll(
-          servers.filter((server) => server.present || server.busy),
-          deadline,
-        );
-      }
+      const there = servers.filter((server) => server.present || server.busy);
+      if (this.options.stopServersOnExit) await this.removeAll(there, deadline);
     } finally {
       for (const server of servers) server.detach();
       this.log.close();
       this.state.close();
-      await this.ground.runtime[Symbol.asyncDispose]();
+      try {
+        await this.ground.runtime[Symbol.asyncDispose]();
+      } finally {
+        this.dataDir.close();
+      }
     }
   }
 

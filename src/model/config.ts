@@ -23,6 +23,8 @@ export const managerSection = v.strictObject({
   port: v.optional(port),
   /** Newline-delimited JSON-RPC; 0 is any free port. */
   tcpPort: v.optional(port),
+  /** Names that the Host header of REST may have, beside `localhost` and addresses. */
+  allowHosts: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9.-]{1,253}$/))), v.maxLength(100))),
   /** `auto` is Docker. `process` is without isolation, and so is never chosen silently. */
   runtime: v.optional(v.picklist(["auto", "docker", "process"])),
   /** Run servers although the engine cannot keep every setting, such as a limit. */

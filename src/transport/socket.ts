@@ -69,9 +69,15 @@ function describe(endpoint: Endpoint): string {
   return endpoint.kind === "unix" ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
 }
 
+/** What is used of Bun's socket, whatever data its owner has put on it. */
+type Carrier = Pick<
+  Bun.Socket,
+  "write" | "pause" | "resume" | "shutdown" | "end" | "terminate" | "setKeepAlive" | "setNoDelay"
+>;
+
 /** Paused until `open`: nothing is delivered before there is somebody to take it. */
 export class LinkSocket {
-  private socket: Bun.Socket | undefined;
+  private socket: Carrier | undefined;
   private events: SocketEvents | undefined;
   /** What the kernel has not taken yet, in order. */
   private queue: Uint8Array[] = [];
@@ -90,7 +96,7 @@ export class LinkSocket {
     return this.over;
   }
 
-  adopt(socket: Bun.Socket): void {
+  adopt(socket: Carrier): void {
     this.socket = socket;
     // A peer that vanished without a word is noticed within half a minute (faults.md: half-open connection).
     socket.setKeepAlive(true, 10_000);

@@ -1,0 +1,76 @@
+/** The TCP port for plain clients: newline-delimited JSON-RPC after one attach line (docs/wire.md). */
+import type { Deadline } from "../base/deadline.ts";
+import { sleep } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { type Host, Visitor } from "./visitor.ts";
+
+/** All clients of one manager (faults.md). */
+const CONNECTIONS_MAX = 10_000;
+const POLL_MS = 20;
+
+export interface PortOptions {
+  host: string;
+  /** 0 is any free port. */
+  port: number;
+  /** What clients have to know; the bearer token of REST. */
+  token: string;
+  connectionsMax?: number;
+}
+
+export interface TcpPort {
+  port: number;
+  readonly connections: number;
+  /** Takes no more clients, lets requests in flight be answered until the deadline, then cuts. Idempotent. */
+  close(deadline: Deadline): Promise<void>;
+}
+
+/** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
+export function openPort(host: Host, options: PortOptions): TcpPort {
+  const visitors = new Set<Visitor>();
+  const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
+  const listener = listen(options, {
+    open(socket) {
+      const visitor = new Visitor(host, options.token, () => visitors.delete(visitor));
+      socket.data = visitor;
+      visitor.near.adopt(socket);
+      visitors.add(visitor);
+      visitor.begin();
+      if (visitors.size > connectionsMax) {
+        visitor.refuse(new Fault("exhausted", `more than ${connectionsMax} connections at once`));
+      }
+    },
+    data: (socket, chunk) => socket.data.near.received(chunk),
+    drain: (socket) => socket.data.near.flush(),
+    end: (socket) => socket.data.ended(),
+    close: (socket, error) => socket.data.near.finish(error ?? undefined),
+    error: (socket, error) => socket.data.near.finish(error),
+  });
+  return {
+    port: listener.port,
+    get connections() {
+      return visitors.size;
+    },
+    async close(deadline) {
+      listener.stop(false);
+      for (const visitor of visitors) visitor.drain();
+      while (visitors.size > 0 && !deadline.passed) await sleep(POLL_MS);
+      for (const visitor of visitors) visitor.destroy();
+    },
+  };
+}
+
+function listen({ host, port }: PortOptions, socket: Bun.SocketHandler<Visitor>): Bun.TCPSocketListener<Visitor> {
+  try {
+    // A client may finish sending before it has all its answers.
+    return Bun.listen<Visitor>({ hostname: host, port, allowHalfOpen: true, socket });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const taken = code === "EADDRINUSE";
+    const why = taken ? "is taken" : code === "EACCES" ? "needs more rights" : "cannot be listened on";
+    throw new Fault(taken ? "conflict" : "forbidden", `port ${port} on ${host} ${why}`, {
+      cause: error,
+      hint: "End what listens there, or choose another port with --tcp-port; 0 is any free one.",
+      data: { host, port },
+    });
+  }
+}

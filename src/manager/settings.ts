@@ -1,0 +1,182 @@
+/** How `linkspan serve` is told what to do: options first, then `LINKSPAN_…` variables, then linkspan.yaml. Pure. */
+import * as v from "valibot";
+import { Fault } from "../base/fault.ts";
+import { similar } from "../base/similar.ts";
+import { managerSection, type ManagerSection } from "../model/config.ts";
+
+type Environment = Record<string, string | undefined>;
+
+/** What is said on the command line and in the environment. */
+export interface Arguments {
+  help: boolean;
+  /** The configuration file that is named. */
+  config: string | undefined;
+  dataDir: string | undefined;
+  /** No TCP ports: whoever started it in the background uses the socket. */
+  background: boolean;
+  /** End after this long without work, milliseconds; 0 is never. */
+  idleExitMs: number;
+  /** The same settings as in the file's `manager` section. */
+  settings: ManagerSection;
+}
+
+interface Option {
+  flag: string;
+  /** The field of `ManagerSection`, or one of our own. */
+  field: string;
+  kind: "text" | "number" | "switch" | "list";
+  value?: string;
+  help: string;
+}
+
+/** Every option but --background-child can also be given as `LINKSPAN_` and its name in capitals. */
+const OPTIONS: Option[] = [
+  { flag: "--host", field: "host", kind: "text", value: "ADDRESS", help: "address of both ports (127.0.0.1)" },
+  { flag: "--port", field: "port", kind: "number", value: "N", help: "REST; 0 is any free one (8080)" },
+  { flag: "--tcp-port", field: "tcpPort", kind: "number", value: "N", help: "newline-delimited JSON-RPC (8081)" },
+  {
+    flag: "--allow-host",
+    field: "allowHosts",
+    kind: "list",
+    value: "NAME",
+    help: "a name that the Host header of REST may have, beside localhost and addresses",
+  },
+  { flag: "--config", field: "config", kind: "text", value: "FILE", help: "linkspan.yaml (see linkspan config path)" },
+  { flag: "--data-dir", field: "dataDir", kind: "text", value: "DIR", help: "key, token, socket and state" },
+  { flag: "--runtime", field: "runtime", kind: "text", value: "KIND", help: "auto, docker or process (auto: docker)" },
+  {
+    flag: "--allow-weaker",
+    field: "allowWeaker",
+    kind: "switch",
+    help: "run servers although the engine cannot keep every setting",
+  },
+  {
+    flag: "--stop-servers-on-exit",
+    field: "stopServersOnExit",
+    kind: "switch",
+    help: "remove every server at the end (else they run on, and the next manager takes them over)",
+  },
+  { flag: "--idle-exit", field: "idleExit", kind: "number", value: "SECONDS", help: "end when nobody needs it" },
+  { flag: "--background-child", field: "background", kind: "switch", help: "no ports, only the socket" },
+  { flag: "--log-level", field: "logLevel", kind: "text", value: "LEVEL", help: "debug, info, warn or error (info)" },
+  { flag: "--log-format", field: "logFormat", kind: "text", value: "FORMAT", help: "text or json (text)" },
+];
+
+const own = v.object({
+  help: v.optional(v.boolean(), false),
+  config: v.optional(v.string()),
+  dataDir: v.optional(v.string()),
+  background: v.optional(v.boolean(), false),
+  idleExit: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(31_536_000)), 0),
+});
+
+export const USAGE = `Usage: linkspan serve [OPTIONS]
+
+The manager: REST on port 8080, newline-delimited JSON-RPC on port 8081, both on 127.0.0.1, and a unix socket.
+
+Options:
+${[...OPTIONS, { flag: "-h, --help", help: "show this text" }].map(describe).join("\n")}
+
+Options but --background-child can also be given in the environment: LINKSPAN_TCP_PORT=9001.
+`;
+
+/** Faults: `usage`, naming the option or the variable. */
+export function readArguments(argv: readonly string[], env: Environment): Arguments {
+  const given = new Map<string, unknown>();
+  for (const option of OPTIONS) {
+    const variable = `LINKSPAN_${option.flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+    const text = env[variable];
+    if (option.field === "background" || text === undefined || text === "") continue;
+    given.set(option.field, convert(option, text, variable));
+  }
+  // Lists on the command line replace that of the environment, and grow with each option.
+  const lists = new Map<string, string[]>();
+  for (let index = 0; index < argv.length; index += 1) {
+    const [word = "", attached] = split(argv[index] ?? "");
+    if (word === "-h" || word === "--help") {
+      given.set("help", true);
+      continue;
+    }
+    const option = OPTIONS.find(({ flag }) => flag === word);
+    if (!option) throw unknown(word);
+    if (option.kind === "switch") {
+      given.set(option.field, attached === undefined ? true : convert(option, attached, word));
+      continue;
+    }
+    const text = attached ?? argv[(index += 1)];
+    if (text === undefined || text === "") throw usage(`${word} needs a value`);
+    if (option.kind === "list") lists.set(option.field, [...(lists.get(option.field) ?? []), text]);
+    given.set(option.field, lists.get(option.field) ?? convert(option, text, word));
+  }
+  return checked(Object.fromEntries(given));
+}
+
+/** The options win over the file. Choosing local processes by name accepts that they isolate nothing. */
+export function mergeSettings(options: ManagerSection, file: ManagerSection) {
+  const merged = { ...file, ...options };
+  const runtime = merged.runtime ?? "auto";
+  return {
+    host: merged.host ?? "127.0.0.1",
+    port: merged.port ?? 8080,
+    tcpPort: merged.tcpPort ?? 8081,
+    allowHosts: merged.allowHosts ?? [],
+    runtime,
+    allowWeaker: merged.allowWeaker ?? runtime === "process",
+    stopServersOnExit: merged.stopServersOnExit ?? false,
+    logLevel: merged.logLevel ?? "info",
+    logFormat: merged.logFormat ?? "text",
+  } as const;
+}
+export type Settings = ReturnType<typeof mergeSettings>;
+
+function checked(given: Record<string, unknown>): Arguments {
+  const ours = v.safeParse(own, given);
+  const { help: _h, config: _c, dataDir: _d, background: _b, idleExit: _i, ...rest } = given;
+  const settings = v.safeParse(managerSection, rest);
+  const issue = ours.success ? settings.issues?.[0] : ours.issues[0];
+  if (issue) {
+    const field = String(issue.path?.[0]?.key ?? "");
+    const flag = OPTIONS.find((option) => option.field === field)?.flag ?? field;
+    throw usage(`${flag}: expected ${issue.expected ?? "another value"}, not ${issue.received}`);
+  }
+  if (!ours.success || !settings.success) throw usage("the options cannot be read");
+  const { help, config, dataDir, background, idleExit } = ours.output;
+  return { help, config, dataDir, background, idleExitMs: idleExit * 1000, settings: settings.output };
+}
+
+function convert(option: Option, text: string, source: string): unknown {
+  if (option.kind === "number") {
+    if (!/^\d+(\.\d+)?$/.test(text)) throw usage(`${source}: expected a number, not ${JSON.stringify(text)}`);
+    return Number(text);
+  }
+  if (option.kind === "switch") {
+    if (/^(1|true|yes)$/i.test(text)) return true;
+    if (/^(0|false|no)$/i.test(text)) return false;
+    throw usage(`${source}: expected true or false, not ${JSON.stringify(text)}`);
+  }
+  return option.kind === "list" ? text.split(",") : text;
+}
+
+/** `--name=value` as both halves; anything else is one. */
+function split(argument: string): [string, string?] {
+  const equals = argument.indexOf("=");
+  if (!argument.startsWith("--") || equals < 0) return [argument];
+  return [argument.slice(0, equals), argument.slice(equals + 1)];
+}
+
+function unknown(word: string): Fault {
+  const [close] = similar(
+    word,
+    OPTIONS.map(({ flag }) => flag),
+    1,
+  );
+  return usage(`linkspan serve knows no ${word}`, close === undefined ? undefined : `Did you mean ${close}?`);
+}
+
+function usage(message: string, hint = "linkspan serve --help lists the options."): Fault {
+  return new Fault("usage", message, { hint });
+}
+
+function describe({ flag, value, help }: { flag: string; value?: string; help: string }): string {
+  return `  ${`${flag}${value === undefined ? "" : ` ${value}`}`.padEnd(24)}  ${help}`;
+}

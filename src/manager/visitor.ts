@@ -1,0 +1,197 @@
+/**
+ * One connection to the manager's TCP port: an attach line with server and token, then bytes to and from that server's
+ * bridge, held back in both directions when the reader is slower than the writer.
+ */
+import { type AttachFrame, formatFrame, LIMITS, parseDialerFrame } from "../../bridge/wire.ts";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { SessionGrant, SessionRequest } from "../model/views.ts";
+import type { Report } from "../runtime/runtime.ts";
+import { connect, LinkSocket } from "../transport/socket.ts";
+import { sameToken } from "./tokens.ts";
+
+/** What the port needs of the manager. */
+export interface Host {
+  acquire(request: SessionRequest, kind: "tcp", report: Report, deadline: Deadline): Promise<SessionGrant>;
+  release(session: string): void;
+}
+
+const NEWLINE = 0x0a;
+/** A start may have to fetch an image first. */
+const START_MS = 600_000;
+const CONNECT_MS = 5_000;
+/** The process behind a TCP client is not known. */
+const NOBODY = { pid: 0, ppid: 0 };
+
+type Stage = "attaching" | "opening" | "piping" | "over";
+
+export class Visitor {
+  readonly near = new LinkSocket();
+  private far: LinkSocket | undefined;
+  private stage: Stage = "attaching";
+  private parts: Uint8Array[] = [];
+  private bytes = 0;
+  private session: string | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly gone = new AbortController();
+  private finishedSending = false;
+
+  constructor(
+    private readonly host: Host,
+    private readonly token: string,
+    /** Called once, when nothing is left of this connection. */
+    private readonly left: () => void,
+  ) {}
+
+  begin(): void {
+    this.near.open({
+      data: (chunk) => this.received(chunk),
+      drained: () => this.far?.resume(),
+      closed: () => this.nearClosed(),
+    });
+    const message = `no attach line came within ${LIMITS.authenticateMs} ms`;
+    this.timer = setTimeout(() => this.refuse(new Fault("timeout", message, ATTACH_HINT)), LIMITS.authenticateMs);
+  }
+
+  /** Says why and closes. */
+  refuse(fault: Fault): void {
+    if (this.stage === "over") return;
+    const { kind, message, hint } = fault;
+    this.near.resume();
+    this.near.write(
+      Buffer.from(formatFrame({ link: "error", kind, message, ...(hint === undefined ? {} : { hint }) })),
+    );
+    this.close();
+  }
+
+  /** The client sends nothing more; what it has asked for is still answered. */
+  ended(): void {
+    if (this.stage === "attaching") return this.close();
+    this.finishedSending = true;
+    this.far?.end();
+  }
+
+  /** No more from this client: the bridge answers what is in flight, then closes, and so do we. */
+  drain(): void {
+    if (this.stage !== "piping") return this.refuse(new Fault("unreachable", "the manager is ending"));
+    this.near.pause();
+    this.ended();
+  }
+
+  destroy(): void {
+    this.near.destroy();
+  }
+
+  private received(chunk: Uint8Array): void {
+    if (this.stage === "over") return;
+    if (this.far) {
+      if (!this.far.write(chunk)) this.near.pause();
+      return;
+    }
+    this.parts.push(chunk);
+    this.bytes += chunk.byteLength;
+    if (this.stage !== "attaching") return;
+    const newline = chunk.indexOf(NEWLINE);
+    if (newline >= 0) return this.attach(this.bytes - chunk.byteLength + newline);
+    if (this.bytes > LIMITS.controlBytes) {
+      this.refuse(new Fault("too-large", `the first line is longer than ${LIMITS.controlBytes} bytes`, ATTACH_HINT));
+    }
+  }
+
+  private attach(lineBytes: number): void {
+    const all = Buffer.concat(this.parts);
+    this.parts = [all.subarray(lineBytes + 1)];
+    const frame = readAttach(all.toString("utf8", 0, lineBytes), this.token);
+    if (frame instanceof Fault) return this.refuse(frame);
+    clearTimeout(this.timer);
+    this.stage = "opening";
+    // What the client goes on to say waits in its own kernel, not here.
+    this.near.pause();
+    this.open(frame).catch((error: unknown) => this.refuse(Fault.from(error)));
+  }
+
+  private async open(attach: AttachFrame): Promise<void> {
+    const { server = "" } = attach;
+    const deadline = Deadline.in(START_MS, this.gone.signal);
+    const grant = await this.host.acquire({ server, ...NOBODY }, "tcp", () => {}, deadline);
+    this.session = grant.session;
+    if (this.gone.signal.aborted) return this.release();
+    const far = await connect(grant.addresses, deadline.within(CONNECT_MS));
+    if (this.gone.signal.aborted) return far.destroy();
+    const session = attach.session ?? grant.session;
+    far.write(Buffer.from(formatFrame({ ...attach, session, token: grant.token })));
+    for (const part of this.parts) far.write(part);
+    this.parts = [];
+    this.stage = "piping";
+    this.far = far;
+    far.open({
+      data: (chunk) => {
+        if (!this.near.write(chunk)) this.holdBack(far);
+      },
+      drained: () => this.near.resume(),
+      closed: () => this.close(),
+    });
+    far.resume();
+    this.near.resume();
+    if (this.finishedSending) far.end();
+  }
+
+  /** Nothing more is read from the bridge until the client takes what there is; one that takes nothing is cut. */
+  private holdBack(far: LinkSocket): void {
+    far.pause();
+    let before = this.near.queuedBytes;
+    clearTimeout(this.timer);
+    this.timer = setInterval(() => {
+      const now = this.near.queuedBytes;
+      if (now === 0) clearTimeout(this.timer);
+      else if (now === before) this.destroy();
+      before = now;
+    }, LIMITS.stalledMs);
+  }
+
+  /** Nothing more will be sent: what is queued goes out, then the client has to close, too. */
+  private close(): void {
+    if (this.stage === "over") return;
+    this.stage = "over";
+    clearTimeout(this.timer);
+    this.parts = [];
+    this.near.end();
+    this.near.resume();
+    this.timer = setTimeout(() => this.near.destroy(), LIMITS.stalledMs);
+    this.leave();
+  }
+
+  private nearClosed(): void {
+    clearTimeout(this.timer);
+    this.stage = "over";
+    this.leave();
+    this.left();
+  }
+
+  private leave(): void {
+    this.gone.abort();
+    this.far?.destroy();
+    this.release();
+  }
+
+  private release(): void {
+    if (this.session !== undefined) this.host.release(this.session);
+    this.session = undefined;
+  }
+}
+
+const ATTACH_HINT = {
+  hint: 'The first line is {"link":"attach","server":"NAME","token":"…"}; linkspan token prints it.',
+};
+
+function readAttach(line: string, token: string): AttachFrame | Fault {
+  const frame = parseDialerFrame(line.replace(/\r$/, ""));
+  if (typeof frame === "string" || frame.link !== "attach") {
+    const why = typeof frame === "string" ? frame : `the first frame is ${frame.link}`;
+    return new Fault("unauthenticated", `attach comes first: ${why}`, ATTACH_HINT);
+  }
+  if (!sameToken(frame.token ?? "", token)) return new Fault("unauthenticated", "the token is wrong", ATTACH_HINT);
+  if (frame.mode !== "session") return new Fault("forbidden", "this port has sessions only");
+  if (!frame.server) return new Fault("usage", "attach names no server", ATTACH_HINT);
+  return frame;
+}
