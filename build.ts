@@ -63,6 +63,7 @@ async function main(args: string[]): Promise<void> {
     const startedAt = performance.now();
     await compile(target, commit, outfile);
     files.push(outfile);
+    if (all && target.libc) files.push(await loaderForRelease(target));
     const size = Math.round(Bun.file(outfile).size / 1024 ** 2);
     console.error(`built ${basename(outfile)} (${size} MiB) in ${Math.round(performance.now() - startedAt)} ms`);
   }
@@ -116,6 +117,13 @@ async function loaderArchive(target: Target): Promise<string> {
   archive.finalize();
   await once(archive, "end");
   await Bun.write(file, Buffer.concat(chunks));
+  return file;
+}
+
+/** Beside the executable too: a host of another kind cannot get it out of there. */
+async function loaderForRelease(target: Target): Promise<string> {
+  const file = join(dist, `loader-${target.name}.tar`);
+  await Bun.write(file, Bun.file(await loaderArchive(target)));
   return file;
 }
 

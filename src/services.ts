@@ -1,10 +1,11 @@
 /** What the CLI needs of the engine and must not import itself (src/cli/command.ts `Services`). */
+import { dataDir } from "./base/data-dir.ts";
 import { Deadline } from "./base/deadline.ts";
 import type { EngineCheck } from "./cli/command.ts";
 import { findEndpoint, formatEndpoint, isLocal } from "./docker/endpoint.ts";
 import { Engine } from "./docker/engine.ts";
 import { removeVolume } from "./docker/volumes.ts";
-import { ownBridgeFiles } from "./runtime/bridge-files.ts";
+import { bridgeFilesFor } from "./runtime/bridge-release.ts";
 import { DockerRuntime } from "./runtime/docker.ts";
 import { copyToVolume } from "./runtime/folder-volume.ts";
 import type { Report } from "./runtime/runtime.ts";
@@ -38,6 +39,7 @@ export async function folderVolume(folder: string, name: string): Promise<AsyncD
 
 export async function wrap(request: WrapRequest, report: Report): Promise<string> {
   const engine = await Engine.connect(findEndpoint(process.env), Deadline.in(PROBE_MS));
-  const files = await ownBridgeFiles(engine.arch);
-  return wrapImage(engine, files, request, report, Deadline.in(WRAP_MS));
+  const deadline = Deadline.in(WRAP_MS);
+  const source = { url: process.env["LINKSPAN_RELEASE_URL"], dataDir: dataDir() };
+  return wrapImage(engine, await bridgeFilesFor(engine.arch, source, report, deadline), request, report, deadline);
 }

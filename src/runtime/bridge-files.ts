@@ -1,7 +1,6 @@
 /** The files of the bridge for an engine's architecture: this executable itself where it can run there. */
 import { createReadStream } from "node:fs";
 import { TARGET, VERSION } from "../base/version.ts";
-import { Fault } from "../base/fault.ts";
 
 export interface BridgeFiles {
   /** Path of the Linux executable on this machine. */
@@ -13,12 +12,10 @@ export interface BridgeFiles {
   hash: string;
 }
 
-/** This executable and the loader inside it, where it is a Linux build for that architecture. */
-export async function ownBridgeFiles(arch: string): Promise<BridgeFiles> {
+/** This executable and the loader inside it; undefined where it is no Linux build for that architecture. */
+export async function ownBridgeFiles(arch: string): Promise<BridgeFiles | undefined> {
   const loader = Bun.embeddedFiles.find((file) => "name" in file && file.name === "loader.tar");
-  if (TARGET !== `linux-${arch}` || !loader) {
-    throw new Fault("unsupported", `this build (${TARGET}) cannot run in an engine of linux-${arch}`);
-  }
+  if (TARGET !== `linux-${arch}` || !loader) return undefined;
   return describeBridge(process.execPath, await loader.bytes());
 }
 

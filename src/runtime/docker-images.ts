@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { archiveOf } from "../docker/archive.ts";
+import { registryAuth } from "../docker/credentials.ts";
 import type { Engine } from "../docker/engine.ts";
 import { type ImageInfo, importImage, inspectImage, listImages, pullImage } from "../docker/images.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
@@ -57,7 +58,7 @@ export async function ensureImage(
       ...(current === undefined ? {} : { current }),
       ...(total === undefined ? {} : { total }),
     });
-  await pullImage(engine, spec.image, undefined, tell, deadline);
+  await pullImage(engine, spec.image, await registryAuth(spec.image, process.env, deadline), tell, deadline);
   const pulled = await inspectImage(engine, spec.image, deadline);
   if (pulled) return factsOf(pulled);
   throw new Fault("engine-failed", `the image ${spec.image} is not there right after it was pulled`);

@@ -16,7 +16,8 @@ import { openLogs } from "../docker/logs.ts";
 import { containerStats } from "../docker/stats.ts";
 import { inspectVolume, type VolumeInfo } from "../docker/volumes.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
-import { type BridgeFiles, ownBridgeFiles } from "./bridge-files.ts";
+import type { BridgeFiles } from "./bridge-files.ts";
+import { bridgeFilesFor } from "./bridge-release.ts";
 import { checkSpec, factsOf } from "./docker-check.ts";
 import { containerConfig, maskDescription } from "./docker-create.ts";
 import { ensureImage, findImage } from "./docker-images.ts";
@@ -50,7 +51,7 @@ export interface DockerOptions {
   dataDir: string;
   env?: Environment;
   /** The bridge's files where they are not this executable's own. */
-  bridge?: (arch: string) => Promise<BridgeFiles>;
+  bridge?: typeof bridgeFilesFor;
   /** `always`: publish the bridge's port on the engine host's loopback even where container addresses can be dialled. */
   publish?: "auto" | "always";
 }
@@ -68,14 +69,15 @@ export class DockerRuntime implements Runtime {
   private connected: Promise<Engine> | undefined;
   /** The bridge's volume, once its files were seen to be complete. */
   private verified: VolumeInfo | undefined;
-  private bridgeFiles: Promise<BridgeFiles> | undefined;
+  private bridgeFiles: BridgeFiles | undefined;
+  private readonly env: Environment;
   private readonly reach: Reach;
   private readonly locks = new Locks();
 
   constructor(private readonly options: DockerOptions) {
-    const env = options.env ?? process.env;
-    this.endpoint = findEndpoint(env);
-    this.reach = new Reach(this.endpoint, env, options.publish ?? "auto");
+    this.env = options.env ?? process.env;
+    this.endpoint = findEndpoint(this.env);
+    this.reach = new Reach(this.endpoint, this.env, options.publish ?? "auto");
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
@@ -201,12 +203,10 @@ export class DockerRuntime implements Runtime {
       const known = this.verified && (await inspectVolume(engine, this.verified.Name, deadline));
       // A volume of the same name that was made later is not the one whose files were looked at.
       if (known && known.CreatedAt === this.verified?.CreatedAt) return known.Name;
-      this.bridgeFiles ??= (this.options.bridge ?? ownBridgeFiles)(engine.arch).catch((error: unknown) => {
-        this.bridgeFiles = undefined;
-        throw error;
-      });
-      const files = await deadline.race("reading the bridge's files", this.bridgeFiles);
-      this.verified = await ensureBridgeVolume(engine, files, report, deadline);
+      const { bridge, dataDir } = this.options;
+      const source = { url: this.env["LINKSPAN_RELEASE_URL"], dataDir };
+      this.bridgeFiles ??= await (bridge ?? bridgeFilesFor)(engine.arch, source, report, deadline);
+      this.verified = await ensureBridgeVolume(engine, this.bridgeFiles, report, deadline);
       return this.verified.Name;
     });
   }
