@@ -19,19 +19,22 @@ interface View {
 export class Stage implements AsyncDisposable {
   private constructor(
     readonly dataDir: string,
+    /** The manager's TCP port for plain clients. */
+    readonly tcpPort: number,
     private readonly manager: Bun.Subprocess,
   ) {}
 
   static async open(runtime: StageRuntime): Promise<Stage> {
     // Short: the manager's socket lies in it.
     const dataDir = await mkdtemp(join(tmpdir(), "ls-e2e-"));
-    const stage = new Stage(dataDir, Stage.serve(dataDir, runtime));
+    const tcpPort = freePort();
+    const stage = new Stage(dataDir, tcpPort, Stage.serve(dataDir, tcpPort, runtime));
     await stage.ready();
     return stage;
   }
 
-  private static serve(dataDir: string, runtime: StageRuntime): Bun.Subprocess {
-    const ports = ["--port", "0", "--tcp-port", "0"];
+  private static serve(dataDir: string, tcpPort: number, runtime: StageRuntime): Bun.Subprocess {
+    const ports = ["--port", "0", "--tcp-port", String(tcpPort)];
     return Bun.spawn([BINARY, "serve", "--runtime", runtime, "--allow-weaker", ...ports, "--stop-servers-on-exit"], {
       env: cleanEnv({ LINKSPAN_DATA_DIR: dataDir }),
       stdio: ["ignore", "ignore", Bun.file(join(dataDir, "serve.log"))],
@@ -48,6 +51,10 @@ export class Stage implements AsyncDisposable {
 
   log(): Promise<string> {
     return readFile(join(this.dataDir, "serve.log"), "utf8").catch(() => "");
+  }
+
+  token(): Promise<string> {
+    return readFile(join(this.dataDir, "token"), "utf8").then((text) => text.trim());
   }
 
   get managerPid(): number {
@@ -90,4 +97,9 @@ export class Stage implements AsyncDisposable {
     clearTimeout(timer);
     await rm(this.dataDir, { recursive: true, force: true });
   }
+}
+
+function freePort(): number {
+  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  return listener.port;
 }
