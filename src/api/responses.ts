@@ -1,4 +1,5 @@
 /** The forms of an answer: JSON, a progress stream (NDJSON), lines of text, server-sent events. */
+import { Fault } from "../base/fault.ts";
 import type { ProgressView } from "../model/views.ts";
 import { problemOf } from "./problem.ts";
 
@@ -61,11 +62,18 @@ export function linesResponse(lines: AsyncIterable<string>): Response {
 
 /**
  * Items as server-sent events. `event: end` says that the source has ended, `event: problem` that it failed; a stream
- * that stops without either was cut. `source` gets a signal that aborts when the client has gone.
+ * that stops without either was cut. `source` gets a signal that aborts when the client has gone, or when the manager
+ * stops (`ending`): a stream without an end of its own must not hold that up.
  */
-export function eventsResponse(source: (signal: AbortSignal) => AsyncIterable<unknown>): Response {
+export function eventsResponse(ending: AbortSignal, source: (signal: AbortSignal) => AsyncIterable<unknown>): Response {
   const gone = new AbortController();
   const outlet = new Outlet(() => gone.abort());
+  const stop = () => {
+    outlet.write(problemEvent(new Fault("unreachable", "the manager is stopping")));
+    outlet.end();
+    gone.abort();
+  };
+  ending.addEventListener("abort", stop, { once: true });
   const keepalive = setInterval(() => outlet.write(": still here\n\n"), KEEPALIVE_MS);
   // At once, so that the client has the headers although nothing has happened yet.
   outlet.write(": open\n\n");
@@ -78,13 +86,18 @@ export function eventsResponse(source: (signal: AbortSignal) => AsyncIterable<un
     outlet.write("event: end\ndata: {}\n\n");
   };
   pump()
-    .catch((error: unknown) => outlet.write(`event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`))
+    .catch((error: unknown) => outlet.write(problemEvent(error)))
     .finally(() => {
       clearInterval(keepalive);
+      ending.removeEventListener("abort", stop);
       gone.abort();
       outlet.end();
     });
   return new Response(outlet.stream, { headers: { "content-type": SSE_TYPE, "x-accel-buffering": "no" } });
+}
+
+function problemEvent(error: unknown): string {
+  return `event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`;
 }
 
 /** The writing end of a streamed body. */

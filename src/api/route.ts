@@ -18,6 +18,8 @@ export interface Services {
   manager: Manager;
   calls: ToolCalls;
   metrics: Metrics;
+  /** Aborts when the API is closed: streams end then. */
+  ending: AbortSignal;
 }
 
 /** A request that was routed and let in. */

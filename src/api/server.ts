@@ -55,7 +55,9 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
     release: (session) => manager.release(session),
   });
-  const app = createApp({ manager, calls, metrics: new Metrics() }, options.onDefect);
+  const ending = new AbortController();
+  const services = { manager, calls, metrics: new Metrics(), ending: ending.signal };
+  const app = createApp(services, options.onDefect);
   const servers: Server[] = [];
   const listen = (where: { hostname: string; port: number } | { unix: string }, door: Door) => {
     const common = {
@@ -86,7 +88,10 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       get pending() {
         return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
       },
-      close: (deadline) => close(servers, calls, socket, deadline),
+      close: async (deadline) => {
+        ending.abort();
+        await close(servers, calls, socket, deadline);
+      },
     };
   } catch (error) {
     for (const server of servers) void server.stop(true);
@@ -126,7 +131,7 @@ function listenOnPort({ host, port }: { host: string; port: number }, listen: ()
 
 async function close(servers: Server[], calls: ToolCalls, socket: string | undefined, deadline: Deadline) {
   const ended = servers.splice(0).map(async (server) => {
-    // Streams of logs and events never end by themselves: what is left at the deadline is cut.
+    // What is left at the deadline is cut.
     await deadline.race("the end of requests", server.stop(false)).catch(() => server.stop(true));
   });
   await Promise.all(ended);

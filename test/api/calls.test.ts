@@ -101,11 +101,15 @@ describe("a call", () => {
     expect(await response.json()).toMatchObject({ kind: "timeout", status: 504 });
   });
 
-  test("whose client goes away is cancelled at the server", async () => {
+  test.each(["a plain answer", "a progress stream"])("whose client goes away from %s is cancelled", async (form) => {
     const cancellations = async () => (await logOf("tools")).split("slow was cancelled").length;
     const before = await cancellations();
     const gone = new AbortController();
-    const call = api.post("/servers/tools/call", { tool: "slow", arguments: { steps: 600, stepMs: 50 } }, gone.signal);
+    const body = { tool: "slow", arguments: { steps: 600, stepMs: 50 } };
+    const call: Promise<unknown> =
+      form === "a plain answer"
+        ? api.post("/servers/tools/call", body, gone.signal)
+        : api.client.call("tools", body, { deadline: Deadline.in(60_000, gone.signal) });
     setTimeout(() => gone.abort(), 200);
     await expect(call).rejects.toThrow();
     await until("the cancellation", async () => (await cancellations()) === before + 1);

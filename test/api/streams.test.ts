@@ -1,5 +1,6 @@
 /** Logs and events as they happen. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Deadline } from "../../src/base/deadline.ts";
 import type { EventView } from "../../src/model/views.ts";
 import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
 import { until } from "../support/until.ts";
@@ -100,4 +101,28 @@ test("a follower that goes away is forgotten", async () => {
   expect(api.api.pending).toBe(1);
   stop.abort();
   await until("the end of the stream", () => api.api.pending === 0);
+});
+
+test("a manager that stops ends streams at once and says so, and lets calls finish", async () => {
+  await using stopping = await startApi("stopping");
+  await stopping.client.start("slow", fixture("tools-legacy.ts"));
+  const follower = (async () => {
+    for await (const _ of stopping.client.followEvents()) continue;
+  })();
+  const ended = follower.catch((error: unknown) => error);
+  let started = () => {};
+  const running = new Promise<void>((resolve) => {
+    started = resolve;
+  });
+  const call = stopping.client.call(
+    "slow",
+    { tool: "slow", arguments: { steps: 10, stepMs: 50 } },
+    { report: () => started() },
+  );
+  await running;
+  const closed = stopping.api.close(Deadline.in(10_000));
+  expect(await ended).toMatchObject({ kind: "unreachable", message: "the manager is stopping" });
+  expect((await call).content[0]?.text).toBe("done");
+  await closed;
+  await expect(stopping.client.servers()).rejects.toMatchObject({ kind: "unreachable" });
 });

@@ -23,10 +23,10 @@ export const eventRoutes = [
     answers: "The events.",
     answer: v.array(eventView),
     also: { [SSE_TYPE]: eventView },
-    run: ({ manager, query, request }) => {
+    run: ({ manager, ending, query, request }) => {
       const { events } = manager;
       if (!query.follow && !wants(request, SSE_TYPE)) return events.recent(query.limit ?? 100);
-      return eventsResponse((gone) => pastAndNew(events, query.limit ?? 0, gone));
+      return eventsResponse(ending, (gone) => pastAndNew(events, query.limit ?? 0, gone));
     },
   }),
 ];

@@ -27,13 +27,13 @@ export const logRoutes = [
     answers: "The lines as text.",
     also: { "text/plain": "text", [SSE_TYPE]: logLineView },
     faults: ["not-found", "unreachable"],
-    run: ({ manager, name, query, request, signal }) => {
+    run: ({ manager, ending, name, query, request, signal }) => {
       const { tail, follow, timestamps } = query;
       // Before the stream begins, so that an unknown name is a plain 404.
       manager.server(name);
       const options = { follow, ...(tail === undefined ? {} : { tail }) };
       if (follow || wants(request, SSE_TYPE)) {
-        return eventsResponse((gone) => manager.logs(name, { ...options, signal: gone }));
+        return eventsResponse(ending, (gone) => manager.logs(name, { ...options, signal: gone }));
       }
       return linesResponse(asText(manager.logs(name, { ...options, signal }), timestamps));
     },
