@@ -92,8 +92,7 @@ async function startManager(
   log: Log,
 ): Promise<Manager> {
   try {
-    const kind = settings.runtime === "auto" ? "docker" : settings.runtime;
-    const runtime = await openRuntime(kind, { instance: dir.instance, dataDir: runtimeDir });
+    const runtime = await openRuntime(settings.runtime, { instance: dir.instance, dataDir: runtimeDir });
     const { allowWeaker, stopServersOnExit } = settings;
     const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
     const { servers } = config;

@@ -13,7 +13,16 @@ import type { ServerSpec } from "../model/server-spec.ts";
 import type { ImageFacts } from "./docker-create.ts";
 import { LAUNCH } from "./inject.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
-import { installNpm, isNpmRef, npmBin, type NpmRef, type NpmVersion, parseNpmRef, resolveNpm } from "./npm.ts";
+import {
+  BUN_RUN_FLAGS,
+  installNpm,
+  isNpmRef,
+  npmBin,
+  type NpmRef,
+  type NpmVersion,
+  parseNpmRef,
+  resolveNpm,
+} from "./npm.ts";
 import type { Report } from "./runtime.ts";
 
 const NPM = {
@@ -191,7 +200,7 @@ function npmFacts(info: ImageInfo): ImageFacts {
   const facts = factsOf(info);
   return {
     ...facts,
-    entrypoint: [...LAUNCH, facts.labels[NPM.entry] ?? ""],
+    entrypoint: [...LAUNCH, ...BUN_RUN_FLAGS, facts.labels[NPM.entry] ?? ""],
     user: NOBODY,
     workdir: APP,
     ownEnv: { HOME: "/tmp", BUN_BE_BUN: "1" },

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
-import { selectRuntime } from "../../src/runtime/select.ts";
+import { openRuntime } from "../../src/runtime/select.ts";
 
 let dataDir: string;
 const saved = process.env.DOCKER_HOST;
@@ -18,26 +18,27 @@ afterEach(() => {
   rmSync(dataDir, { recursive: true });
 });
 
-const select = (choice: "auto" | "docker" | "process", dir = dataDir) =>
-  selectRuntime(choice, { instance: "selected", dataDir: dir }, Deadline.in(10_000));
+const open = (choice: "auto" | "docker" | "process", dir = dataDir) =>
+  openRuntime(choice, { instance: "selected", dataDir: dir });
 
 test("processes are chosen by name, and say that they isolate nothing", async () => {
-  const { runtime, facts } = await select("process");
-  expect(runtime.kind).toBe("process");
+  await using runtime = await open("process");
+  const facts = await runtime.probe(Deadline.in(10_000));
   expect(facts.warnings.join()).toContain("without isolation");
+  expect(facts.unenforced).toContain("limits.memory");
 });
 
-test("without an engine, auto never falls back to processes, but says how to ask for them", async () => {
-  const auto = select("auto");
-  await expect(auto).rejects.toMatchObject({ kind: "unreachable", hint: expect.stringContaining("--runtime process") });
-  await expect(select("docker")).rejects.toMatchObject({
-    kind: "unreachable",
-    hint: expect.not.stringContaining("--runtime process"),
-  });
+test("auto never falls back to processes", async () => {
+  for (const choice of ["auto", "docker"] as const) {
+    await using runtime = await open(choice);
+    expect(runtime.kind).toBe("docker");
+    await expect(runtime.probe(Deadline.in(10_000))).rejects.toMatchObject({ kind: "unreachable" });
+  }
 });
 
 test("a data directory that cannot be written is said so", async () => {
   const file = join(dataDir, "file");
   writeFileSync(file, "");
-  await expect(select("process", file)).rejects.toMatchObject({ kind: "forbidden" });
+  await using runtime = await open("process", file);
+  await expect(runtime.probe(Deadline.in(10_000))).rejects.toMatchObject({ kind: "forbidden" });
 });
