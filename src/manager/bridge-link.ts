@@ -38,6 +38,7 @@ export class BridgeLink {
   private configured: string | undefined;
   private readonly stopped = new AbortController();
   private wake = () => {};
+  private urgent = false;
 
   constructor(
     private readonly options: LinkOptions,
@@ -96,6 +97,12 @@ export class BridgeLink {
     return await control.health(deadline);
   }
 
+  /** Does not wait for the interval, once. */
+  probeNow(): void {
+    this.urgent = true;
+    this.wake();
+  }
+
   close(): void {
     this.stopped.abort();
     this.control?.close();
@@ -116,8 +123,8 @@ export class BridgeLink {
       { addresses: this.options.addresses(), token: this.options.token },
       {
         exit: (report) => this.events.exit(report),
-        // Asked again at once: a bridge that died is noticed now, not at the next interval.
-        ended: () => this.wake(),
+        // A bridge that died is noticed now, not at the next interval.
+        ended: () => this.probeNow(),
       },
       deadline,
     );
@@ -139,7 +146,7 @@ export class BridgeLink {
   private async pause(ms: number): Promise<void> {
     const woken = new AbortController();
     this.wake = () => woken.abort();
-    if (this.control?.ended) return;
-    await sleep(ms, woken.signal).catch(() => {});
+    if (!this.urgent) await sleep(ms, woken.signal).catch(() => {});
+    this.urgent = false;
   }
 }

@@ -13,6 +13,7 @@ import type { Status } from "./status.ts";
 const BRIDGE_MS = 30_000;
 /** A running instance that was found again answers within this time, or is shown as unhealthy. */
 const RESUME_MS = 5_000;
+const HEALTH_MS = 1_000;
 
 export const DEFAULT_HEALTH: ServerSpec["health"] = {
   interval: 30_000,
@@ -43,7 +44,7 @@ export class Contact {
     const link = this.open();
     const ms = BRIDGE_MS + (this.subject.spec?.health.startPeriod ?? 0);
     await link.connect(() => endedFault(this.subject.name, this.subject.present), deadline.within(ms));
-    this.status.apply({ kind: "answered" });
+    this.status.apply({ kind: "answered", serving: false });
     void link.watch();
   }
 
@@ -52,7 +53,7 @@ export class Contact {
     const link = this.open();
     try {
       await link.connect(() => endedFault(this.subject.name, this.subject.present), Deadline.in(RESUME_MS));
-      this.status.apply({ kind: "answered" });
+      this.status.apply({ kind: "answered", serving: false });
     } catch (error) {
       // It runs, so it stays; the probes go on and find out when it answers.
       this.status.apply({ kind: "unanswered", reason: Fault.from(error).message });
@@ -62,6 +63,11 @@ export class Contact {
 
   async health(deadline: Deadline): Promise<HealthReport | undefined> {
     return await this.link?.ask(deadline).catch(() => undefined);
+  }
+
+  /** Something has changed: what the bridge says now counts, not what it says at the next interval. */
+  probeNow(): void {
+    this.link?.probeNow();
   }
 
   end(): void {
@@ -79,7 +85,7 @@ export class Contact {
       health: spec?.health ?? DEFAULT_HEALTH,
     };
     this.link = new BridgeLink(options, {
-      answered: () => this.status.apply({ kind: "answered" }),
+      answered: ({ processes }) => this.status.apply({ kind: "answered", serving: processes > 0 }),
       missed: (reason) => this.status.apply({ kind: "missed", reason }),
       exit: (report) => this.processEnded(report),
     });
@@ -87,8 +93,11 @@ export class Contact {
   }
 
   private processEnded({ reason, session, code, signal, oom, stderr }: ExitReport): void {
-    this.status.apply({ kind: "process-ended", reason });
     const data = { session, code, signal, oom, stderr };
     this.events.add("process.ended", reason, { server: this.subject.name, data });
+    // Most end because their session did, which says nothing of the server: the bridge remembers only the others.
+    void this.health(Deadline.in(HEALTH_MS)).then((health) => {
+      if (health?.lastExit?.session === session) this.status.apply({ kind: "process-ended", reason });
+    });
   }
 }

@@ -18,8 +18,8 @@ export type Happening =
   | { kind: "start" }
   /** The engine has made the container; it is being started. */
   | { kind: "created" }
-  /** The bridge answers. */
-  | { kind: "answered" }
+  /** The bridge answers. `serving`: a server process runs in it now. */
+  | { kind: "answered"; serving: boolean }
   /** The bridge does not answer, or says that it is not well. */
   | { kind: "missed"; reason: string }
   /** An instance that was found running does not answer at all. */
@@ -49,7 +49,7 @@ export function next(now: Condition, happening: Happening, retries: number): Con
     case "created":
       return now.state === "creating" ? { state: "starting", misses: 0 } : now;
     case "answered":
-      return answered(now);
+      return answered(now, happening.serving);
     case "missed":
       return missed(now, happening.reason, retries);
     case "unanswered":
@@ -67,10 +67,13 @@ export function next(now: Condition, happening: Happening, retries: number): Con
   }
 }
 
-function answered(now: Condition): Condition {
+function answered(now: Condition, serving: boolean): Condition {
   if (now.state === "starting" || now.state === "unhealthy") return { state: "ready", misses: 0 };
-  // What was said of a server process stays true; only the misses are forgotten.
-  return now.state === "ready" && now.misses > 0 ? { ...now, misses: 0 } : now;
+  if (now.state !== "ready") return now;
+  // That a server process ended is worth knowing until another one has come up.
+  const reason = serving ? undefined : now.reason;
+  if (reason === now.reason && now.misses === 0) return now;
+  return { state: "ready", ...(reason === undefined ? {} : { reason }), misses: 0 };
 }
 
 function missed(now: Condition, reason: string, retries: number): Condition {

@@ -179,6 +179,7 @@ export class Server {
     if (this.state === "starting" && before !== "starting") {
       void this.operate(() => this.contact.resume());
     } else if (!this.alive) this.detach();
+    else if (known && known.state !== instance.state) this.contact.probeNow();
   }
 
   /** What the bridge says of itself now; undefined when none answers. */
@@ -271,7 +272,7 @@ export class Server {
       throw new Fault("conflict", `${this.name} is paused`, { hint: `docker unpause ${this.instance.name}` });
     }
     if (!(await this.health(Deadline.in(spec.health.timeout)))) return false;
-    this.status.apply({ kind: "answered" });
+    this.status.apply({ kind: "answered", serving: false });
     return true;
   }
 
