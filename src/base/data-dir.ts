@@ -16,6 +16,8 @@ export const DATA_FILE = {
   socket: "manager.sock",
   /** Where the socket is instead, when its path inside the data directory would be too long. */
   socketPath: "manager.sock.path",
+  /** The process that holds the directory's lock. */
+  pid: "manager.pid",
   state: "state.db",
   logs: "logs",
 } as const;

@@ -6,11 +6,11 @@
 import { Database } from "bun:sqlite";
 import { closeSync, openSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import { DATA_FILE } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
 import { replaceFile } from "./files.ts";
 
 const LOCK_FILE = "manager.lock";
-const PID_FILE = "manager.pid";
 
 export class DataLock {
   private constructor(
@@ -21,12 +21,12 @@ export class DataLock {
   /** Faults: `conflict`, naming the process that holds the directory. */
   static take(dir: string): DataLock {
     const lock = new DataLock(dir, lockedDatabase(dir));
-    replaceFile(join(dir, PID_FILE), String(process.pid));
+    replaceFile(join(dir, DATA_FILE.pid), String(process.pid));
     return lock;
   }
 
   release(): void {
-    rmSync(join(this.dir, PID_FILE), { force: true });
+    rmSync(join(this.dir, DATA_FILE.pid), { force: true });
     this.database.close();
   }
 }
@@ -68,7 +68,7 @@ function held(dir: string): Fault {
 
 function readPid(dir: string): number | undefined {
   try {
-    const pid = Number(readFileSync(join(dir, PID_FILE), "utf8"));
+    const pid = Number(readFileSync(join(dir, DATA_FILE.pid), "utf8"));
     return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
   } catch {
     return undefined;

@@ -2,6 +2,8 @@
  * Finds the manager, or starts one in the background that all fronts share and that ends by itself when idle.
  * Many fronts may start at once: the manager's lock on its state decides who stays, all others wait for its socket.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { DATA_FILE, dataDir, managerSocket } from "../../base/data-dir.ts";
 import { Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
@@ -13,8 +15,8 @@ const CONNECT_MS = 15_000;
 /** A manager that accepts connections answers within this time, or it hangs. */
 const ANSWER_MS = 5_000;
 const POLL_MS = 15;
-/** A manager that ended may have lost against another one: that one's socket appears within this time. */
-const OTHER_MS = 3_000;
+/** A manager that ended may have lost against another one: that one has said so in the data directory by then. */
+const OTHER_MS = 300;
 
 export interface ConnectOptions {
   env?: Record<string, string | undefined>;
@@ -96,12 +98,22 @@ async function startManager(
       if (found) return found;
       if (own?.ended) {
         otherUntil ??= deadline.within(OTHER_MS);
-        if (otherUntil.passed) throw own.fault();
+        if (otherUntil.passed && !isHeld(dir)) throw own.fault();
       }
       await sleep(POLL_MS);
     }
     throw own?.fault() ?? new Fault("unreachable", `no manager answered within ${Math.round(deadline.totalMs)} ms`);
   } finally {
     own?.letGo();
+  }
+}
+
+/** Whether a living process says that it is this directory's manager; it may still be on its way to its socket. */
+function isHeld(dir: string): boolean {
+  try {
+    const pid = Number(readFileSync(join(dir, DATA_FILE.pid), "utf8"));
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
