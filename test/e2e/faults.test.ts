@@ -179,6 +179,7 @@ describe("the front", () => {
 });
 
 test("two fronts share one server and have a process each", async () => {
+  await noSession();
   await using one = new RawFront(stage.front("plain"));
   await using two = new RawFront(stage.front("plain"));
   await Promise.all([one.initialize(), two.initialize()]);

@@ -1,6 +1,6 @@
 /** The SDK 1.x client with the official filesystem server: real files, and the border around them. */
 import { expect } from "bun:test";
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -9,6 +9,8 @@ import type { Launch } from "./launch.ts";
 export const NOTE = "Grüße 😀\nsecond line\n";
 
 export async function fillFolder(folder: string): Promise<void> {
+  // In a container the server is not the user that made the folder.
+  await chmod(folder, 0o755);
   await mkdir(join(folder, "inner"), { recursive: true });
   await Bun.write(join(folder, "note.txt"), NOTE);
   await Bun.write(join(folder, "large.txt"), "0123456789abcde\n".repeat(128 * 1024));

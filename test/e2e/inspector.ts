@@ -33,8 +33,18 @@ export async function installInspector(): Promise<void> {
 
 /** Runs one method against what `launch` starts; the printed result. */
 export async function inspect(launch: Launch, method: string, ...args: string[]): Promise<Record<string, unknown>> {
-  const program = [process.execPath, PROGRAM, "--cli", launch.command, ...launch.args];
-  return JSON.parse(await run([...program, "--method", method, ...args], launch.env));
+  const { LINKSPAN_DATA_DIR: dataDir = "" } = launch.env;
+  // It passes on no variable of its own environment that is not named.
+  const program = [
+    process.execPath,
+    PROGRAM,
+    "--cli",
+    "-e",
+    `LINKSPAN_DATA_DIR=${dataDir}`,
+    launch.command,
+    ...launch.args,
+  ];
+  return JSON.parse(await run([...program, "--method", method, ...args], { ...launch.env, HOME: dataDir }));
 }
 
 async function run(command: string[], env: Record<string, string | undefined> = process.env): Promise<string> {

@@ -27,7 +27,11 @@ const TAIL_BYTES = 4096;
 
 /** Whether this process is the one to start the manager. A claim of a dead process, or an old one, is taken over. */
 export function claimStart(dir: string): boolean {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unwritable(dir, error);
+  }
   const file = join(dir, CLAIM_FILE);
   if (writeClaim(file)) return true;
   if (!isStale(file)) return false;
@@ -122,11 +126,15 @@ function writeClaim(file: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw new Fault("forbidden", `the data directory cannot be written: ${file}`, {
-      cause: error,
-      hint: "Set LINKSPAN_DATA_DIR to a directory of your own.",
-    });
+    throw unwritable(file, error);
   }
+}
+
+function unwritable(path: string, cause: unknown): Fault {
+  return new Fault("forbidden", `the data directory cannot be written: ${path}`, {
+    cause,
+    hint: "Set LINKSPAN_DATA_DIR to a directory of your own.",
+  });
 }
 
 function isStale(file: string): boolean {
