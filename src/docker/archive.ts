@@ -53,7 +53,7 @@ async function fill(archive: Pack, entries: readonly Entry[]): Promise<void> {
         await put(archive, { name: entry.name, mode: entry.mode ?? 0o755, type: "directory", ...owner });
         break;
       case "link":
-        await put(archive, { name: entry.name, type: "symlink", linkname: entry.target, ...owner });
+        await put(archive, { name: entry.name, mode: 0o777, type: "symlink", linkname: entry.target, ...owner });
         break;
       case "tree":
         await putTree(archive, entry.name, entry.path, owner);
@@ -65,7 +65,7 @@ async function fill(archive: Pack, entries: readonly Entry[]): Promise<void> {
 async function putTree(archive: Pack, name: string, path: string, owner: Owner): Promise<void> {
   const found = await lstat(path);
   if (found.isSymbolicLink()) {
-    await put(archive, { name, type: "symlink", linkname: await readlink(path), ...owner });
+    await put(archive, { name, mode: 0o777, type: "symlink", linkname: await readlink(path), ...owner });
   } else if (found.isFile()) {
     await putFile(archive, { name, mode: found.mode & 0o111 ? 0o755 : 0o644, ...owner }, path);
   } else if (found.isDirectory()) {

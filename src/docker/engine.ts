@@ -12,14 +12,18 @@ import * as v from "valibot";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { checkEndpoint, type Endpoint, formatEndpoint } from "./endpoint.ts";
-import { engineFault } from "./faults.ts";
+import { engineFault, messageFault } from "./faults.ts";
 
 /** The API versions that Linkspan speaks: 1.40 is Engine 19.03, 1.51 Engine 28.5. Engines above serve their older versions. */
 export const API_MIN = "1.40";
 export const API_MAX = "1.51";
 
-/** Any HTTP status below 400; what comes back is told apart by the caller's schema. */
-const SUCCESS = Object.fromEntries([200, 201, 202, 204, 304].map((status) => [status, true]));
+/** Every status is an answer to the modem; what it means is told apart here, because the modem can wait for ever for a body that was cut. */
+const ANY_STATUS = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [100 + index, true]));
+/** Of one answer: an engine with a thousand containers lists them in some MB. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+const ERROR_BYTES_MAX = 64 * 1024;
+const FIRST_ERROR = 400;
 
 const engineVersion = v.object({
   Version: v.string(),
@@ -89,8 +93,7 @@ export class Engine {
 
   /** The parsed answer. What does not fit the schema is an `engine-failed` fault. */
   async call<S extends v.GenericSchema>(request: Request, schema: S, deadline: Deadline): Promise<v.InferOutput<S>> {
-    const answer = await this.dial(request, false, deadline);
-    const parsed = v.safeParse(schema, Buffer.isBuffer(answer) ? answer.toString() : answer);
+    const parsed = v.safeParse(schema, parseJson(await this.read(request, deadline)));
     if (parsed.success) return parsed.output;
     const [issue] = parsed.issues;
     throw new Fault("engine-failed", `${request.what}: the engine's answer is not understood: ${issue.message}`, {
@@ -100,64 +103,104 @@ export class Engine {
 
   /** For calls whose answer carries nothing. */
   async act(request: Request, deadline: Deadline): Promise<void> {
-    await this.dial(request, false, deadline);
+    await this.read(request, deadline);
   }
 
   /**
    * The answer's body as it comes. The deadline bounds only the wait for the answer to begin; `signal` ends the stream, which
-   * then fails with an AbortError.
+   * then fails. A stream that the engine breaks off fails too.
    */
   async stream(request: Request, deadline: Deadline, signal: AbortSignal): Promise<Readable> {
     // Ends with the stream, so that a long-lived signal does not collect one listener for each.
     const ended = new AbortController();
-    const answer = await this.dial(request, true, deadline, AbortSignal.any([signal, ended.signal]));
-    if (answer instanceof Readable) return answer.once("close", () => ended.abort());
-    throw new Fault("engine-failed", `${request.what}: the engine gave no stream`);
+    const answer = await this.dial(request, deadline, AbortSignal.any([signal, ended.signal]));
+    return answer.once("close", () => ended.abort());
   }
 
-  /** The headers of an answer (for the archive calls, which say the path's stat in one). */
-  async headers(request: Request, deadline: Deadline): Promise<Record<string, string | string[] | undefined>> {
+  private async read(request: Request, deadline: Deadline): Promise<string> {
     const ended = new AbortController();
-    const answer = await this.dial(request, true, deadline, ended.signal);
     try {
-      return isMessage(answer) ? answer.headers : {};
+      const answer = await this.dial(request, deadline, ended.signal);
+      return await deadline.race(request.what, textOf(answer, ANSWER_BYTES_MAX));
+    } catch (error) {
+      throw engineFault(error, request.what, formatEndpoint(this.endpoint));
     } finally {
-      if (answer instanceof Readable) answer.on("error", () => {}).destroy();
       ended.abort();
     }
   }
 
-  private async dial(request: Request, isStream: boolean, deadline: Deadline, signal?: AbortSignal): Promise<unknown> {
+  /** The answer of a request that succeeded, its body not yet read. */
+  private async dial(request: Request, deadline: Deadline, signal: AbortSignal): Promise<IncomingMessage> {
     const cut = new AbortController();
-    const stop = () => cut.abort();
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
-    const answer = new Promise<unknown>((resolve, reject) => {
-      const { body, query } = request;
-      const options = {
-        path: `${request.path}?`,
-        method: request.method,
-        // Never the body itself: docker-modem would put it into the URL.
-        options: { _query: definedOnly(query), _body: body ?? {} },
-        statusCodes: SUCCESS,
-        isStream,
-        abortSignal: cut.signal,
-        ...(request.archive ? { file: request.archive } : {}),
-        ...(request.registryAuth ? { authconfig: { base64: request.registryAuth } } : {}),
-      };
-      this.docker.modem.dial(options, (error, result) => (error ? reject(error) : resolve(result)));
-    });
+    const answer = this.send(request, AbortSignal.any([signal, cut.signal]));
     // The modem answers an aborted request with an error that nobody waits for any more.
     answer.catch(() => {});
     try {
-      return await deadline.race(request.what, answer);
+      const message = await deadline.race(request.what, answer);
+      // Whoever reads it hears of errors; between two readers there is nobody.
+      message.on("error", () => {});
+      if ((message.statusCode ?? 0) < FIRST_ERROR) return message;
+      const said = await deadline.race(request.what, textOf(message, ERROR_BYTES_MAX));
+      throw messageFault(errorText(said), request.what, message.statusCode);
     } catch (error) {
       cut.abort();
-      if (signal?.aborted) throw new Fault("cancelled", `${request.what} was cancelled`);
+      if (signal.aborted) throw new Fault("cancelled", `${request.what} was cancelled`);
       throw engineFault(error, request.what, formatEndpoint(this.endpoint));
-    } finally {
-      if (!isStream) signal?.removeEventListener("abort", stop);
     }
+  }
+
+  private send(request: Request, abortSignal: AbortSignal): Promise<IncomingMessage> {
+    const { method, path, body, query, archive, registryAuth } = request;
+    const options = {
+      path: `${path}?`,
+      method,
+      // Never the body itself: docker-modem would put it into the URL.
+      options: { _query: definedOnly(query), _body: body ?? {} },
+      statusCodes: ANY_STATUS,
+      isStream: true,
+      abortSignal,
+      ...(archive ? { file: archive } : {}),
+      ...(registryAuth ? { authconfig: { base64: registryAuth } } : {}),
+    };
+    return new Promise((resolve, reject) => {
+      this.docker.modem.dial(options, (error, answer) => {
+        if (error) reject(error);
+        else if (isMessage(answer)) resolve(answer);
+        else reject(new Fault("engine-failed", `${request.what}: the engine gave no answer`));
+      });
+    });
+  }
+}
+
+/** The whole body as text. A connection that ends before its body does is an error, whatever the HTTP client makes of it. */
+function textOf(message: IncomingMessage, bytesMax: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    message.on("data", (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > bytesMax)
+        message.destroy(new Fault("too-large", `the engine's answer has more than ${bytesMax} bytes`));
+    });
+    message.on("end", () => resolve(Buffer.concat(chunks).toString()));
+    message.on("error", reject);
+    message.on("close", () => reject(Object.assign(new Error("the connection was cut"), { code: "ECONNRESET" })));
+  });
+}
+
+/** The engine's own words in an error's body: `{"message":…}`, or plain text from something in front of it. */
+function errorText(body: string): string {
+  const parsed = v.safeParse(v.object({ message: v.string() }), parseJson(body));
+  return (parsed.success ? parsed.output.message : body).trim() || "the engine gives no reason";
+}
+
+function parseJson(text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
   }
 }
 

@@ -48,7 +48,7 @@ const MEANINGS: Meaning[] = [
     hint: "another program has that port",
   },
   {
-    says: /dial tcp.*lookup|no such host|i\/o timeout|TLS handshake timeout|connection refused.*registry|error pulling image configuration|Client\.Timeout/i,
+    says: /dial tcp|no such host|i\/o timeout|TLS handshake timeout|error pulling image configuration|Client\.Timeout/i,
     kind: "unreachable",
     hint: "the engine cannot reach the registry: check its network, proxy and DNS",
   },
@@ -60,13 +60,19 @@ const MEANINGS: Meaning[] = [
   { status: 429, kind: "exhausted" },
 ];
 
-/** Any error of a request, as a fault whose message begins with what was being done. */
+/** Any error of a connection, as a fault whose message begins with what was being done. */
 export function engineFault(thrown: unknown, what: string, endpoint: string): Fault {
   if (thrown instanceof Fault) return thrown;
-  const status = statusOf(thrown);
-  const text = messageOf(thrown);
-  if (status === undefined) return connectionFault(thrown, what, endpoint);
-  return messageFault(text, what, status);
+  const code = errorCode(thrown);
+  if (endpoint.startsWith("/") && (code === "EACCES" || code === "EPERM" || code === "ENOENT")) {
+    return socketFault(endpoint, code, thrown);
+  }
+  const hint = code === "ECONNREFUSED" || code === "ENOTFOUND" ? START_HINT : "check that the engine is running";
+  const reason = code ?? (thrown instanceof Error ? thrown.message : String(thrown));
+  return new Fault("unreachable", `${what}: the container engine at ${endpoint} does not answer (${reason})`, {
+    hint,
+    cause: thrown,
+  });
 }
 
 /** The fault for an error message that came inside an answer (a pull, a build) or with a status. */
@@ -75,37 +81,4 @@ export function messageFault(text: string, what: string, status?: number): Fault
   const data = status === undefined ? {} : { data: { status } };
   const hint = meaning?.hint === undefined ? {} : { hint: meaning.hint };
   return new Fault(meaning?.kind ?? "engine-failed", `${what}: ${text}`, { ...data, ...hint });
-}
-
-function connectionFault(thrown: unknown, what: string, endpoint: string): Fault {
-  const code = errorCode(thrown);
-  if (endpoint.startsWith("/") && (code === "EACCES" || code === "EPERM" || code === "ENOENT")) {
-    return socketFault(endpoint, code, thrown);
-  }
-  const hint = code === "ECONNREFUSED" || code === "ENOTFOUND" ? START_HINT : "check that the engine is running";
-  return new Fault(
-    "unreachable",
-    `${what}: the container engine at ${endpoint} does not answer (${code ?? messageOf(thrown)})`,
-    {
-      hint,
-      cause: thrown,
-    },
-  );
-}
-
-function statusOf(thrown: unknown): number | undefined {
-  if (typeof thrown !== "object" || thrown === null || !("statusCode" in thrown)) return undefined;
-  return typeof thrown.statusCode === "number" ? thrown.statusCode : undefined;
-}
-
-/** The engine's own words: `json.message` where it is, else the modem's text without its prefix. */
-function messageOf(thrown: unknown): string {
-  if (typeof thrown === "object" && thrown !== null && "json" in thrown) {
-    const { json } = thrown;
-    if (typeof json === "object" && json !== null && "message" in json && typeof json.message === "string") {
-      return json.message.trim();
-    }
-  }
-  if (!(thrown instanceof Error)) return String(thrown);
-  return thrown.message.replace(/^\(HTTP code \d+\) [^-]* - /, "").trim();
 }

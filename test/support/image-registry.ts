@@ -1,0 +1,96 @@
+/** A registry of images on loopback, which every engine trusts without TLS: real pulls, and the faults of real registries. */
+import { createHash, randomBytes } from "node:crypto";
+import { archiveOf, type Entry } from "../../src/docker/archive.ts";
+
+export interface ImageRegistry extends AsyncDisposable {
+  /** `127.0.0.1:PORT` */
+  host: string;
+  /** Paths that were asked for, in their order. */
+  asked: string[];
+}
+
+export interface RegistryOptions {
+  /** `user:password`: everything else is answered with 401. */
+  login?: string;
+  /** Answers every manifest with 429. */
+  limited?: boolean;
+  /** Layers begin and never end. */
+  stalls?: boolean;
+}
+
+/** Images by name; each has one layer with the entries. */
+export async function startImageRegistry(
+  images: Record<string, Entry[]>,
+  options: RegistryOptions = {},
+): Promise<ImageRegistry> {
+  const blobs = new Map<string, Buffer>();
+  const manifests = new Map<string, Buffer>();
+  const put = (bytes: Buffer) => {
+    const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+    blobs.set(digest, bytes);
+    return { digest, size: bytes.length };
+  };
+  for (const [name, entries] of Object.entries(images)) {
+    const layer = put(Buffer.concat(await Array.fromAsync(archiveOf(entries))));
+    const config = put(
+      Buffer.from(
+        JSON.stringify({
+          architecture: process.arch === "arm64" ? "arm64" : "amd64",
+          os: "linux",
+          config: { Labels: { "linkspan.test": randomBytes(8).toString("hex") } },
+          rootfs: { type: "layers", diff_ids: [layer.digest] },
+        }),
+      ),
+    );
+    const type = "application/vnd.docker";
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: `${type}.distribution.manifest.v2+json`,
+      config: { mediaType: `${type}.container.image.v1+json`, ...config },
+      layers: [{ mediaType: `${type}.image.rootfs.diff.tar`, ...layer }],
+    };
+    manifests.set(name, Buffer.from(JSON.stringify(manifest)));
+  }
+  const asked: string[] = [];
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    idleTimeout: 0,
+    fetch: (request) => answer(request, { blobs, manifests, asked, options }),
+  });
+  return { host: `127.0.0.1:${server.port}`, asked, [Symbol.asyncDispose]: () => server.stop(true) };
+}
+
+interface Store {
+  blobs: Map<string, Buffer>;
+  manifests: Map<string, Buffer>;
+  asked: string[];
+  options: RegistryOptions;
+}
+
+function answer(request: Request, { blobs, manifests, asked, options }: Store): Response {
+  const { pathname } = new URL(request.url);
+  asked.push(pathname);
+  const refuse = (status: number, code: string, headers = {}) =>
+    Response.json({ errors: [{ code, message: code.toLowerCase() }] }, { status, headers });
+  const login = options.login && `Basic ${Buffer.from(options.login).toString("base64")}`;
+  if (login && request.headers.get("authorization") !== login) {
+    return refuse(401, "UNAUTHORIZED", { "www-authenticate": 'Basic realm="test"' });
+  }
+  if (pathname === "/v2/") return Response.json({});
+  const [, name = "", kind, ref = ""] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? [];
+  if (kind === "manifests") {
+    if (options.limited) return refuse(429, "TOOMANYREQUESTS");
+    const manifest = manifests.get(name) ?? blobs.get(ref);
+    if (!manifest) return refuse(404, "MANIFEST_UNKNOWN");
+    const digest = `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
+    const type = "application/vnd.docker.distribution.manifest.v2+json";
+    return new Response(manifest, { headers: { "content-type": type, "docker-content-digest": digest } });
+  }
+  const blob = blobs.get(ref);
+  if (!blob) return refuse(404, "BLOB_UNKNOWN");
+  const isLayer = blob.length > 4096;
+  if (!options.stalls || !isLayer) return new Response(blob);
+  const begin = new ReadableStream({ start: (controller) => controller.enqueue(blob.subarray(0, 4096)) });
+  return new Response(begin, { headers: { "content-length": String(blob.length) } });
+}

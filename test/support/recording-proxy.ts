@@ -1,0 +1,52 @@
+/** Stands between a client and the engine's socket and keeps what the client has sent. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Engine } from "../../src/docker/engine.ts";
+
+export interface RecordingProxy extends AsyncDisposable {
+  path: string;
+  /** Everything sent to the engine so far. */
+  sent(): string;
+  /** The request lines alone: method, URL, version. */
+  requestLines(): string[];
+  /** Cuts every connection, as a restarting engine does. */
+  cut(): void;
+}
+
+export async function startRecordingProxy({ endpoint }: Engine): Promise<RecordingProxy> {
+  const folder = await mkdtemp(join(tmpdir(), "linkspan-test-proxy-"));
+  const path = join(folder, "engine.sock");
+  const chunks: Buffer[] = [];
+  const open = new Set<Socket>();
+  const server = createServer((client) => {
+    const target = endpoint.kind === "socket" ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+    const upstream = connect(target);
+    for (const socket of [client, upstream]) {
+      open.add(socket);
+      socket.on("close", () => open.delete(socket));
+      socket.on("error", () => {});
+    }
+    client.on("data", (chunk) => chunks.push(Buffer.from(chunk)));
+    client.pipe(upstream).pipe(client);
+    client.on("close", () => upstream.destroy());
+    upstream.on("close", () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const sent = () => Buffer.concat(chunks).toString("latin1");
+  const cut = () => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    path,
+    sent,
+    requestLines: () => sent().match(/^(GET|HEAD|POST|PUT|DELETE) .* HTTP\/1\.1$/gm) ?? [],
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut();
+      server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
