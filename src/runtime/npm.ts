@@ -37,7 +37,7 @@ export interface NpmInstalled extends NpmVersion {
 }
 
 /** For whom native parts (optional dependencies) are chosen, in npm's words; this machine where absent. */
-export interface NpmPlatform {
+interface NpmPlatform {
   os: "linux" | "darwin" | "win32";
   cpu: "x64" | "arm64";
   /** The injected C library is glibc. */

@@ -4,7 +4,7 @@ import { sleep } from "../base/deadline.ts";
 import type { LogLine, LogOptions } from "./runtime.ts";
 
 /** Of each of the two files. A full one becomes the old one, and the old one goes. */
-export const LOG_BYTES_MAX = 4 * 1024 * 1024;
+const LOG_BYTES_MAX = 4 * 1024 * 1024;
 const LINE_BYTES_MAX = 64 * 1024;
 const FOLLOW_MS = 100;
 const NEWLINE = 0x0a;

@@ -19,7 +19,7 @@ import { processIdentity } from "./process-identity.ts";
 const texts = v.record(v.string(), v.string());
 const ms = v.pipe(v.number(), v.minValue(0));
 
-export const processPlan = v.object({
+const processPlan = v.object({
   argv: v.pipe(v.array(v.string()), v.minLength(1)),
   /** Environment of the server beside the minimal one; secrets are never here. */
   env: texts,
