@@ -7,17 +7,19 @@ import type { ManagerClient } from "../api/client/client.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { VERSION } from "../base/version.ts";
-import type { ToolResult } from "../model/rest.ts";
+import type { Inspection, ToolResult } from "../model/rest.ts";
 import type { ServerView } from "../model/views.ts";
 import { contentText } from "./call.ts";
 import { command, type Services } from "./command.ts";
-import { type DemoManager, startManager } from "./demo/manager.ts";
+import { type DemoManager, FIRST_PORT, startManager } from "./demo/manager.ts";
 import { clientConfiguration, nextSteps, type Place } from "./demo/next.ts";
 import { HELLO_FILE, makeWorkspace, SAMPLE_FILES } from "./demo/sample.ts";
 import { type Runtime, SERVER, startServer } from "./demo/server.ts";
+import { hardening } from "./hardening.ts";
 import { note, oneLine, onStdout, print, printJson, whenReaderGone, withoutControls } from "./terminal.ts";
 import { formatMs } from "./units.ts";
 
+const KEPT = "downloaded packages and, on the engine, the package's image and the bridge's volume";
 const CALL_MS = 60_000;
 
 export const demo = command({
@@ -36,35 +38,36 @@ export const demo = command({
   }),
   async run({ options: { once, runtime: asked }, json, services }) {
     const say = json ? () => undefined : print;
-    const interrupted = untilInterrupted();
-    const { signal } = interrupted;
+    const signal = untilInterrupted();
     try {
-      say(`${onStdout.bold(`Linkspan ${VERSION}`)}: an MCP server in a container, called through its socket\n`);
+      say(`${onStdout.bold(`Linkspan ${VERSION}`)} starts an MCP server and calls it through its socket\n`);
       const { runtime, local } = await chooseRuntime(asked, services, say);
       await using workspace = await makeWorkspace();
       const { data, sample } = workspace;
       const startedAt = performance.now();
       await using manager = await startManager(data, runtime, signal);
       const { restPort, tcpPort } = manager;
-      const listens = `REST 127.0.0.1:${restPort}, TCP 127.0.0.1:${tcpPort}`;
+      const taken = restPort === FIRST_PORT ? "" : ` (${FIRST_PORT} is taken)`;
+      const listens = `REST 127.0.0.1:${restPort}, TCP 127.0.0.1:${tcpPort}${taken}`;
       say(step("Manager", listens, performance.now() - startedAt));
       await using server = await startServer({ client: manager.client, services, runtime, sample, local, signal });
       const { view, root } = server;
-      say(step("Sample", `${sample} (${SAMPLE_FILES} files), ${server.how}`));
-      say(step("Server", describe(view), server.tookMs));
-      const place: Place = { data, restPort, tcpPort, server: SERVER, root };
+      say(step("Server", view.image, server.tookMs));
+      say(detail(place(view)));
+      say(detail(`sees ${sample} (${SAMPLE_FILES} files), ${server.how}`));
+      for (const line of lockIn(await manager.client.inspect(SERVER))) say(detail(line));
+      const here: Place = { data, restPort, tcpPort, server: SERVER, root };
       const calls = await makeCalls(manager.client, root, say, signal);
-      if (json) printJson({ runtime, ...place, view, calls, client: JSON.parse(clientConfiguration(place)) });
-      else if (!once) print(`\n${nextSteps(place)}\n\n${onStdout.bold("Ctrl-C ends it")} and takes everything away.`);
+      if (json) printJson({ runtime, ...here, view, calls, client: JSON.parse(clientConfiguration(here)) });
+      else if (!once) print(`\n${nextSteps(here)}\n\n${onStdout.bold("Ctrl-C ends it")} and takes everything away.`);
       if (!once) await waitForEnd(signal, manager);
       say("");
     } catch (thrown) {
       // Ctrl-C in the middle of a start is what was wanted, not a failure.
       if (!signal.aborted || Fault.from(thrown).kind !== "cancelled") throw thrown;
-    } finally {
-      interrupted.end();
     }
-    say("All gone: server, manager, sample folder. Kept for next time: the cached package and bridge.");
+    say("All gone: server, manager, sample folder.");
+    say(`Kept for next time: ${KEPT}.`);
   },
 });
 
@@ -93,10 +96,22 @@ async function chooseRuntime(asked: Runtime | "auto", services: Services, say: (
   return { runtime: "process" as const, local: true };
 }
 
-function describe(view: ServerView): string {
-  const where = view.container ? `container ${view.container}` : "a plain process";
+function detail(text: string): string {
+  return onStdout.dim(`           ${oneLine(text)}`);
+}
+
+function place(view: ServerView): string {
+  const where = view.runtime === "process" ? "a plain process" : `the container ${view.container ?? view.id ?? ""}`;
   const addresses = view.addresses.map((one) => (one.kind === "tcp" ? `${one.host}:${one.port}` : one.path));
-  return `${view.image} in ${where}, bridge at ${addresses.join(", ")}`;
+  return `in ${where}, its bridge at ${addresses.join(", ")}`;
+}
+
+/** What holds according to the engine, three things a line. */
+function lockIn(inspection: Inspection): string[] {
+  const shown = ["isolation", "memory", "cpus", "processes", "capabilities", "root", "network"];
+  const rows = hardening(inspection).filter(([key = ""]) => shown.includes(key));
+  const things = rows.map(([key, value]) => `${key} ${value}`);
+  return [things.slice(0, 3), things.slice(3)].filter((line) => line.length > 0).map((line) => line.join(" · "));
 }
 
 /** The two calls; resolves with what was asked and answered, and how long each took. */
@@ -111,8 +126,11 @@ async function makeCalls(client: ManagerClient, root: string, say: (text: string
     const result = await client.call(SERVER, body, { deadline: Deadline.in(CALL_MS, signal) });
     const tookMs = performance.now() - startedAt;
     calls.push({ ...body, tookMs, result });
+    const isFirst = calls.length === 1;
     const answer = result.content.map(contentText).join("\n").trimEnd();
-    say(`\n${onStdout.cyan("→")} ${onStdout.bold(tool)} path=${path}${onStdout.dim(`  ${formatMs(tookMs)}`)}`);
+    say(
+      `\n${onStdout.cyan("→")} ${onStdout.bold(tool)} path=${path}${onStdout.dim(`  ${formatMs(tookMs)}${isFirst ? ", with the start of the session's process" : ""}`)}`,
+    );
     say(withoutControls(answer).replace(/^/gm, "  "));
     if (result.isError) throw new Fault("tool-failed", `${tool} failed: ${answer}`);
   }
@@ -132,18 +150,17 @@ async function waitForEnd(signal: AbortSignal, manager: DemoManager): Promise<vo
   if (fault) throw fault;
 }
 
-/** Aborts at Ctrl-C, SIGTERM, a closed terminal, or when nobody reads the output any more. */
-function untilInterrupted(): { signal: AbortSignal; end(): void } {
+/**
+ * Aborts at Ctrl-C, SIGTERM, a closed terminal, or when nobody reads the output any more. The handlers stay to the end:
+ * a second signal must not cut off the clearing away.
+ */
+function untilInterrupted(): AbortSignal {
   const controller = new AbortController();
   const stop = () => {
     if (controller.signal.aborted) note("Already ending; a moment.");
     else controller.abort();
   };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const name of signals) process.on(name, stop);
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, stop);
   whenReaderGone(() => controller.abort());
-  return {
-    signal: controller.signal,
-    end: () => signals.forEach((name) => process.off(name, stop)),
-  };
+  return controller.signal;
 }

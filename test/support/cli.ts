@@ -60,23 +60,23 @@ export interface Screen {
   bytes: string;
 }
 
-/** Runs `linkspan ARGS` in a terminal of its own. `onOutput` sees what was written so far and may type or signal. */
+/** Runs `linkspan ARGS` in a terminal of its own. `onOutput` sees what was written so far and may type. */
 export async function inTerminal(
   args: string[],
-  options: RunOptions & { columns?: number; onOutput?: (bytes: string, child: Bun.Subprocess) => void } = {},
+  options: RunOptions & { columns?: number; onOutput?: (bytes: string, type: (keys: string) => void) => void } = {},
 ): Promise<Screen> {
   let bytes = "";
-  let child: Bun.Subprocess | undefined;
   const decoder = new TextDecoder();
   const terminal = new Bun.Terminal({
     cols: options.columns ?? 100,
     rows: 50,
-    data(_, chunk) {
+    data(screen, chunk) {
       bytes += decoder.decode(chunk, { stream: true });
-      if (child) options.onOutput?.(bytes, child);
+      options.onOutput?.(bytes, (keys) => screen.write(keys));
     },
   });
-  child = Bun.spawn([BINARY, ...args], {
+  // Bun gives a child the terminal as its stdio, but not as its controlling one: without setsid Ctrl-C is no signal.
+  const child = Bun.spawn(["setsid", "--ctty", "--wait", BINARY, ...args], {
     cwd: options.cwd ?? tmpdir(),
     env: cleanEnv({ TERM: "xterm-256color", ...options.env }),
     terminal,

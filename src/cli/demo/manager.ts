@@ -13,7 +13,8 @@ const ANSWER_MS = 20_000;
 const POLL_MS = 25;
 /** SIGTERM lets the manager stop its servers; what has not ended then is killed. */
 const STOP_MS = 20_000;
-const FIRST_PORT = 8080;
+/** REST gets it, or the next that is free. */
+export const FIRST_PORT = 8080;
 const PORTS_TRIED = 100;
 const LOG_CHARS = 2_000;
 

@@ -6,8 +6,7 @@ import { dirname, join } from "node:path";
 export const HELLO_FILE = "hello.txt";
 
 const FILES: Record<string, string> = {
-  [HELLO_FILE]:
-    "Hello! An MCP server in a container has read this file for you.\nIt can read this folder and nothing else.\n",
+  [HELLO_FILE]: "Hello! An MCP server has read this file for you.\nIt was given this folder and nothing else.\n",
   "shopping.md": "- bread\n- coffee\n- a longer extension cord\n",
   "journal/monday.md": "Joined the ship to the shore. The linkspan held.\n",
 };
