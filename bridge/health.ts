@@ -9,8 +9,18 @@ const MANAGER = "http://127.0.0.1:8080";
 /** No report is longer: it has one exit report in it. */
 const REPORT_BYTES = 512 * 1024;
 
+const USAGE = `Usage: linkspan health [TARGET]
+
+Asks a bridge or a manager whether it is well: exit code 0 if it is, 1 if not, within ${DEADLINE_MS / 1000} s.
+TARGET is the HOST:PORT of a bridge or the URL of a manager (${MANAGER}).
+`;
+
 export async function healthMain(argv: string[]): Promise<number> {
   const [target = MANAGER] = argv;
+  if (target === "--help" || target === "-h") {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   try {
     const line = /^https?:\/\//.test(target) ? await askManager(target) : describe(await askBridge(target));
     process.stdout.write(`${line}\n`);
