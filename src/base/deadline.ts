@@ -47,7 +47,7 @@ export class Deadline {
     let stop: (() => void) | undefined;
     const ends = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(this.fault(what)), this.remainingMs);
-      stop = () => reject(new Fault("cancelled", `${what} was cancelled`));
+      stop = () => reject(this.fault(what));
       if (this.outer?.aborted) stop();
       this.outer?.addEventListener("abort", stop, { once: true });
     });
@@ -59,7 +59,9 @@ export class Deadline {
     }
   }
 
+  /** Why there is no more time: `timeout`, or `cancelled` when somebody ended the wait before. */
   fault(what: string): Fault {
+    if (this.outer?.aborted) return new Fault("cancelled", `${what} was cancelled`);
     return new Fault("timeout", `${what} did not end within ${Math.round(this.totalMs)} ms`);
   }
 }

@@ -233,7 +233,8 @@ export class Server {
   private async startFailed(cause: Fault): Promise<Fault> {
     this.detach();
     if (cause.kind === "cancelled") {
-      // The stop that ended this start is next in the queue and tidies up.
+      // What ended this start, a stop or a newer start, is next in the queue and tidies up.
+      this.status.apply({ kind: "stop" });
       return new Fault("cancelled", `the start of ${this.name} was ended by a stop or a newer start`);
     }
     const { instance } = this;

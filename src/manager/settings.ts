@@ -137,7 +137,7 @@ function checked(given: Record<string, unknown>): Arguments {
   if (issue) {
     const field = String(issue.path?.[0]?.key ?? "");
     const flag = OPTIONS.find((option) => option.field === field)?.flag ?? field;
-    throw usage(`${flag}: expected ${issue.expected ?? "another value"}, not ${issue.received}`);
+    throw usage(`${flag}: expected ${issue.expected ?? `an ${issue.type}`}, not ${issue.received}`);
   }
   if (!ours.success || !settings.success) throw usage("the options cannot be read");
   const { help, config, dataDir, background, idleExit } = ours.output;

@@ -1,0 +1,104 @@
+import { expect, test } from "bun:test";
+import { Fault } from "../../src/base/fault.ts";
+import { mergeSettings, readArguments } from "../../src/manager/settings.ts";
+
+function refused(argv: string[], env: Record<string, string> = {}): string {
+  try {
+    readArguments(argv, env);
+  } catch (error) {
+    if (error instanceof Fault && error.kind === "usage") return `${error.message} | ${error.hint}`;
+    throw error;
+  }
+  throw new Error("it was taken");
+}
+
+test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => {
+  const asked = readArguments([], {});
+  expect(asked).toEqual({
+    help: false,
+    config: undefined,
+    dataDir: undefined,
+    background: false,
+    idleExitMs: 0,
+    settings: {},
+  });
+  expect(mergeSettings(asked.settings, {})).toEqual({
+    host: "127.0.0.1",
+    port: 8080,
+    tcpPort: 8081,
+    allowHosts: [],
+    runtime: "auto",
+    allowWeaker: false,
+    stopServersOnExit: false,
+    logLevel: "info",
+    logFormat: "text",
+  });
+});
+
+test("every option, in both spellings", () => {
+  const argv = "--host 0.0.0.0 --port=0 --tcp-port 9001 --allow-host linkspan --allow-host=box.lan --config c.yaml";
+  const more =
+    "--data-dir d --runtime process --allow-weaker --stop-servers-on-exit --idle-exit 1.5 --background-child";
+  const logs = "--log-level debug --log-format json";
+  expect(readArguments(`${argv} ${more} ${logs}`.split(" "), {})).toEqual({
+    help: false,
+    config: "c.yaml",
+    dataDir: "d",
+    background: true,
+    idleExitMs: 1_500,
+    settings: {
+      host: "0.0.0.0",
+      port: 0,
+      tcpPort: 9001,
+      allowHosts: ["linkspan", "box.lan"],
+      runtime: "process",
+      allowWeaker: true,
+      stopServersOnExit: true,
+      logLevel: "debug",
+      logFormat: "json",
+    },
+  });
+  expect(readArguments(["-h"], {}).help).toBe(true);
+  expect(readArguments(["--allow-weaker=false"], {}).settings.allowWeaker).toBe(false);
+});
+
+test("options win over variables, variables over the file", () => {
+  const env = {
+    LINKSPAN_PORT: "1",
+    LINKSPAN_TCP_PORT: "2",
+    LINKSPAN_ALLOW_HOST: "a,b",
+    LINKSPAN_STOP_SERVERS_ON_EXIT: "1",
+  };
+  const { settings } = readArguments(["--port", "9", "--allow-host", "c"], { ...env, LINKSPAN_HOST: "" });
+  expect(mergeSettings(settings, { port: 5, tcpPort: 6, host: "::1", stopServersOnExit: false })).toMatchObject({
+    port: 9,
+    tcpPort: 2,
+    host: "::1",
+    allowHosts: ["c"],
+    stopServersOnExit: true,
+  });
+});
+
+test("whoever chooses processes by name accepts that they isolate nothing, unless they say otherwise", () => {
+  expect(mergeSettings({ runtime: "process" }, {}).allowWeaker).toBe(true);
+  expect(mergeSettings({ runtime: "process", allowWeaker: false }, {}).allowWeaker).toBe(false);
+  expect(mergeSettings({}, { runtime: "docker" }).allowWeaker).toBe(false);
+});
+
+test.each([
+  [["--prot", "1"], {}, "linkspan serve knows no --prot | Did you mean --port?"],
+  [["files"], {}, "linkspan serve knows no files"],
+  [["--port"], {}, "--port needs a value"],
+  [["--port", "http"], {}, '--port: expected a number, not "http"'],
+  [["--port", "-1"], {}, '--port: expected a number, not "-1"'],
+  [["--port", "65536"], {}, "--port: expected <=65535, not 65536"],
+  [["--port", "80.5"], {}, "--port: expected an integer"],
+  [["--runtime", "lxc"], {}, '--runtime: expected ("auto" | "docker" | "process"), not "lxc"'],
+  [["--allow-host", "a b"], {}, "--allow-host: expected"],
+  [["--allow-weaker=maybe"], {}, '--allow-weaker: expected true or false, not "maybe"'],
+  [["--log-level", "loud"], {}, "--log-level: expected"],
+  [[], { LINKSPAN_PORT: "x" }, 'LINKSPAN_PORT: expected a number, not "x"'],
+  [[], { LINKSPAN_ALLOW_WEAKER: "x" }, 'LINKSPAN_ALLOW_WEAKER: expected true or false, not "x"'],
+])("%j %j is refused", (argv, env, message) => {
+  expect(refused(argv, env)).toStartWith(message);
+});

@@ -1,0 +1,80 @@
+/** A real manager with the process runtime and servers of test/fixtures, in this process; gone with `await using`. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Deadline } from "../../src/base/deadline.ts";
+import { SILENT } from "../../src/base/log.ts";
+import { openDataDir } from "../../src/manager/data-dir.ts";
+import { Manager, type ManagerOptions } from "../../src/manager/manager.ts";
+import type { ServerBody, ServerBodyInput } from "../../src/model/server-spec.ts";
+import { ProcessRuntime } from "../../src/runtime/process.ts";
+import { dialSession } from "../../src/transport/session.ts";
+import { parseBody } from "./specs.ts";
+
+const STEP_MS = 20_000;
+
+export interface Stage extends AsyncDisposable {
+  folder: string;
+  /** The one that is open now. */
+  manager: Manager;
+  /** Ends the manager as a SIGTERM does and opens another one on the same data directory. */
+  reopen(options?: Partial<ManagerOptions>): Promise<Manager>;
+}
+
+export async function openStage(name: string, options: Partial<ManagerOptions> = {}): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), `linkspan-manager-${name}-`));
+  const open = (more: Partial<ManagerOptions>) => {
+    const dataDir = openDataDir(join(folder, "data"), SILENT);
+    const runtime = new ProcessRuntime({ dataDir: dataDir.path });
+    const common = { servers: [], log: SILENT, allowWeaker: true, stopServersOnExit: false };
+    return new Manager({ runtime, dataDir, ...common, ...options, ...more });
+  };
+  const stage: Stage = {
+    folder,
+    manager: open({}),
+    async reopen(more = {}) {
+      await stage.manager.close(soon());
+      stage.manager = open(more);
+      return stage.manager;
+    },
+    async [Symbol.asyncDispose]() {
+      const last = await stage.reopen({ stopServersOnExit: true, servers: [] });
+      await last.stop("nothing", soon()).catch(() => {});
+      await last.close(soon());
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return stage;
+}
+
+export function soon(ms = STEP_MS): Deadline {
+  return Deadline.in(ms);
+}
+
+export const quiet = () => {};
+
+/** A server of test/fixtures as a process of this machine. */
+export function fixture(file: string, args: string[] = [], more: Partial<ServerBodyInput> = {}): ServerBody {
+  const path = join(import.meta.dir, "../fixtures", file);
+  return parseBody({ image: `exec:${process.execPath}`, args: [path, ...args], ...more });
+}
+
+/** One request to a tool of plain-server.ts over a session of its own; the text that it answers. */
+export async function ask(manager: Manager, server: string, tool: string, text = ""): Promise<string> {
+  const grant = await manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "front", quiet, soon());
+  const { addresses, token, session: id } = grant;
+  const session = await dialSession({ addresses, token, session: id }, soon());
+  try {
+    const call = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: tool, arguments: { text } } };
+    const answered = Promise.withResolvers<string>();
+    session.open({
+      line: answered.resolve,
+      ended: (end) => answered.resolve(JSON.stringify(end)),
+    });
+    session.send(JSON.stringify(call));
+    return await soon().race("the answer", answered.promise);
+  } finally {
+    session.destroy();
+    manager.release(grant.session);
+  }
+}
