@@ -1,11 +1,13 @@
 /** What the API refuses, through real connections: strangers, web pages, and bodies of every bad kind. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { connect } from "node:net";
 import * as v from "valibot";
 import { ROUTES } from "../../src/api/routes.ts";
 import { FAULT_KINDS, isFaultKind } from "../../src/base/fault.ts";
 import { type Problem, problem as problemSchema } from "../../src/model/views.ts";
 import { type ApiUnderTest, startApi } from "../support/api.ts";
+import { seeded } from "../support/seed.ts";
 
 let api: ApiUnderTest;
 
@@ -121,6 +123,34 @@ describe("bodies", () => {
     expect((await api.http("/servers")).status).toBe(200);
     socket.destroy();
   });
+});
+
+test("no JSON whatever is answered with a defect", async () => {
+  const paths = ["/servers/fuzzed/start", "/servers/fuzzed/stop", "/servers/fuzzed/call", "/sessions"];
+  const field = fc.constantFrom(
+    "image",
+    "args",
+    "env",
+    "limits",
+    "volumes",
+    "tool",
+    "arguments",
+    "server",
+    "pid",
+    "ppid",
+    "",
+  );
+  const body = fc.oneof(fc.jsonValue(), fc.dictionary(field, fc.jsonValue()));
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...paths), body, async (path, value) => {
+      const headers = { "content-type": "application/json" };
+      const init = { method: "POST", headers, body: JSON.stringify(value) };
+      const response = await fetch(`http://localhost${path}`, { ...init, unix: api.socket });
+      const { kind } = await problem(response);
+      expect(kind).not.toBe("internal");
+    }),
+    seeded("JSON bodies", 300),
+  );
 });
 
 describe("names, paths and queries", () => {

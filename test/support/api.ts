@@ -14,6 +14,7 @@ import { ProcessRuntime } from "../../src/runtime/process.ts";
 
 export interface ApiUnderTest extends AsyncDisposable {
   api: Api;
+  manager: Manager;
   /** Over the socket. */
   client: ManagerClient;
   url: string;
@@ -45,6 +46,7 @@ export async function startApi(name: string): Promise<ApiUnderTest> {
   };
   return {
     api,
+    manager,
     client: new ManagerClient({ kind: "unix", path: dataDir.socketPath }),
     url,
     token,

@@ -1,0 +1,82 @@
+/** One session per server, shared, closed when idle, opened anew; with the manager's books as the witness. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { ToolCalls } from "../../src/gateway/tool-calls.ts";
+import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
+import { until } from "../support/until.ts";
+
+const IDLE_MS = 300;
+
+let api: ApiUnderTest;
+let calls: ToolCalls;
+
+beforeAll(async () => {
+  api = await startApi("tool-calls");
+  const { manager } = api;
+  calls = new ToolCalls(
+    {
+      acquire: (server, report, deadline) =>
+        manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
+      release: (session) => manager.release(session),
+    },
+    IDLE_MS,
+  );
+  await api.client.start("tools", fixture("tools-legacy.ts"));
+});
+afterAll(async () => {
+  await calls.close();
+  await api[Symbol.asyncDispose]();
+});
+
+const sessions = (server = "tools") => api.manager.sessions().filter((session) => session.server === server);
+const count = async () => (await calls.call("tools", "count", {})).content[0]?.text;
+
+test("first calls at the same time open one session", async () => {
+  const texts = Array.from({ length: 50 }, (_, index) => `text ${index}`);
+  const results = await Promise.all(texts.map((text) => calls.call("tools", "echo", { text })));
+  expect(results.map(({ content }) => content[0]?.text)).toEqual(texts);
+  expect(sessions()).toHaveLength(1);
+  expect(await count()).toBe("50");
+});
+
+test("an idle session is closed, and the next call has a new one", async () => {
+  await count();
+  await until("the end of the idle session", () => sessions().length === 0);
+  expect(await count()).toBe("0");
+  expect(sessions()).toHaveLength(1);
+});
+
+test("a session in use is not idle, however long a call takes", async () => {
+  const slow = calls.call("tools", "slow", { steps: 4, stepMs: IDLE_MS / 2 });
+  expect((await slow).content[0]?.text).toBe("done");
+  expect(sessions()).toHaveLength(1);
+});
+
+test("a session that is let go is given back; one in use is kept", async () => {
+  await count();
+  const slow = calls.call("tools", "slow", { steps: 2, stepMs: 50 });
+  expect(await calls.letGo("tools")).toBeFalse();
+  await slow;
+  expect(await calls.letGo("tools")).toBeTrue();
+  expect(sessions()).toEqual([]);
+  expect(await calls.letGo("tools")).toBeFalse();
+});
+
+test("a server that is stopped meanwhile is started by the next call", async () => {
+  await count();
+  await api.client.stop("tools");
+  await until("the end of the session", () => sessions().length === 0);
+  expect(await count()).toBe("0");
+});
+
+test("calls that wait when everything is closed end, and none is taken afterwards", async () => {
+  const own = new ToolCalls({
+    acquire: (server, report, deadline) =>
+      api.manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
+    release: (session) => api.manager.release(session),
+  });
+  await own.call("tools", "echo", { text: "x" });
+  const waiting = own.call("tools", "never", {}).catch((error: unknown) => error);
+  await own.close();
+  expect(await waiting).toMatchObject({ kind: "cancelled" });
+  await expect(own.call("tools", "echo", { text: "x" })).rejects.toMatchObject({ kind: "unreachable" });
+});
