@@ -104,7 +104,7 @@ describe("the front", () => {
     await front.initialize();
     const { result } = await front.call("process");
     const pid = Number(JSON.stringify(result).match(/\d{2,}/)?.[0]);
-    expect((await stage.sessions()).map((session) => session.pid)).toContain(front.process.pid);
+    expect((await stage.sessions()).map((session) => session.pid)).toContain(front.pid);
     front.process.kill("SIGKILL");
     await until("the session is free", async () => (await stage.sessions()).length === 0, 5_000);
     await until("the server process has ended", () => !alive(pid), 6_000);
@@ -125,7 +125,7 @@ describe("the front", () => {
   test("ends at the end of its input, at once when nothing is in flight", async () => {
     await using front = new RawFront(stage.front("plain"));
     await front.initialize();
-    await front.process.stdin.end();
+    front.endInput();
     expect(await front.ended(2_000)).toBe(0);
     await noSession();
   });
@@ -134,7 +134,7 @@ describe("the front", () => {
     await using front = new RawFront(stage.front("plain"));
     await front.initialize();
     const hanging = front.ask("tools/call", { name: "hang" });
-    await front.process.stdin.end();
+    front.endInput();
     expect(await front.ended(2_000)).toBe(0);
     expect((await front.answered(hanging)).error?.message).toContain("ended its input");
   });
@@ -145,7 +145,7 @@ describe("the front", () => {
     front.notify("notifications/initialized");
     for (let call = 0; call < 20; call += 1) front.ask("tools/call", { name: "echo", arguments: { text: `t${call}` } });
     front.send('{"jsonrpc":"2.0","id":"last","method":"ping"}');
-    await front.process.stdin.end();
+    front.endInput();
     expect(await front.ended()).toBe(0);
     expect(front.messages.map(({ id }) => id)).toEqual([...Array.from({ length: 21 }, (_, id) => id + 1), "last"]);
     expect(JSON.stringify(front.messages.at(-2)?.result)).toContain("t19");

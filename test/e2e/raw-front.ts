@@ -1,5 +1,7 @@
 /** A client without an SDK, for what an SDK would hide: every line of stdout, the end of the process, its stderr. */
 import { expect } from "bun:test";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
 import { until } from "../support/until.ts";
 import type { Launch } from "./launch.ts";
 
@@ -12,24 +14,44 @@ export interface Message {
   params?: Record<string, unknown>;
 }
 
+/** Not `Bun.spawn`: its pipes go on reading when nobody takes what they have read. */
 export class RawFront implements AsyncDisposable {
   /** Every message so far. */
   readonly messages: Message[] = [];
-  /** Lines of stdout that are not JSON objects: there must be none, ever. */
+  /** Lines of stdout that are not JSON-RPC messages: there must be none, ever. */
   readonly noise: string[] = [];
+  /** Bytes of stdout so far. */
+  bytes = 0;
   stderr = "";
-  readonly process: Bun.Subprocess<"pipe", "pipe", "pipe">;
-  private readonly reading: Promise<unknown>;
+  readonly process: ChildProcessWithoutNullStreams;
+  private readonly closed: Promise<unknown>;
+  private rest = "";
   private nextId = 1;
 
   constructor({ command, args, env }: Launch) {
-    this.process = Bun.spawn([command, ...args], { env, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
-    this.reading = Promise.all([this.readOut(), this.readErr()]);
+    this.process = spawn(command, args, { env });
+    this.closed = once(this.process, "close");
+    this.process.stdout.setEncoding("utf8").on("data", (text: string) => this.read(text));
+    this.process.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    // A front that has ended no longer takes anything: its end is what tests look at.
+    this.process.stdin.on("error", () => {});
+  }
+
+  get pid(): number {
+    return this.process.pid ?? Number.NaN;
   }
 
   send(message: unknown): void {
-    void this.process.stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`);
-    void this.process.stdin.flush();
+    this.process.stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`);
+  }
+
+  /** Bytes as they are; resolves when the pipe has taken them. */
+  write(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => this.process.stdin.write(bytes, () => resolve()));
+  }
+
+  endInput(): void {
+    this.process.stdin.end();
   }
 
   notify(method: string, params: unknown = {}): void {
@@ -65,26 +87,22 @@ export class RawFront implements AsyncDisposable {
   /** The exit code, after everything was read. Nothing but messages was on stdout. */
   async ended(ms = 10_000): Promise<number> {
     const code = await until(`the end of the front (stderr: ${this.stderr})`, () => this.process.exitCode, ms);
-    await this.reading;
-    expect(this.noise).toEqual([]);
+    await this.closed;
+    expect([...this.noise, this.rest]).toEqual([""]);
     return code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.process.kill("SIGKILL");
-    await this.process.exited;
+    this.process.stdout.resume();
+    await this.closed;
   }
 
-  private async readOut(): Promise<void> {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of this.process.stdout) {
-      rest += decoder.decode(chunk, { stream: true });
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) this.take(line);
-    }
-    if (rest !== "") this.noise.push(rest);
+  private read(text: string): void {
+    this.bytes += Buffer.byteLength(text);
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop() ?? "";
+    for (const line of lines) this.take(line);
   }
 
   private take(line: string): void {
@@ -95,11 +113,6 @@ export class RawFront implements AsyncDisposable {
     } catch {
       this.noise.push(line);
     }
-  }
-
-  private async readErr(): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const chunk of this.process.stderr) this.stderr += decoder.decode(chunk, { stream: true });
   }
 }
 
