@@ -70,19 +70,13 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
     ...(place.publishOn === undefined ? {} : { ExposedPorts: { [port]: {} } }),
     HostConfig: {
       ...hardening(spec),
-      ...(place.mounts.some((mount) => mount.Target === "/tmp")
-        ? {}
-        : { Tmpfs: { "/tmp": tmpOptions(spec.limits.tmp) } }),
+      Tmpfs: tmpfsOf(spec, image.volumes, place.mounts),
       NetworkMode: place.network,
       PublishAllPorts: false,
       ...(place.publishOn === undefined
         ? {}
         : { PortBindings: { [port]: [{ HostIp: place.publishOn, HostPort: "" }] } }),
-      Mounts: [
-        { Type: "volume", Source: place.bridgeVolume, Target: BRIDGE_HOME, ReadOnly: true },
-        ...place.mounts,
-        ...imageVolumes(image.volumes, spec.readOnly, place.mounts),
-      ],
+      Mounts: [{ Type: "volume", Source: place.bridgeVolume, Target: BRIDGE_HOME, ReadOnly: true }, ...place.mounts],
     },
   };
 }
@@ -118,11 +112,6 @@ function hardening({ limits, capAdd, readOnly }: ServerSpec): HostConfig {
   };
 }
 
-/** World-writable and sticky, so that it works for every user. */
-function tmpOptions(bytes: number): string {
-  return `rw,nosuid,nodev,noexec,mode=1777,size=${bytes}`;
-}
-
 /** The owner's labels; those that the image brings are blanked, so that no other tool acts on them. */
 function containerLabels(spec: ServerSpec, owner: Ownership, image: ImageFacts): Labels {
   const foreign = image.ownsCommand ? [] : Object.keys(image.labels);
@@ -136,12 +125,18 @@ function containerLabels(spec: ServerSpec, owner: Ownership, image: ImageFacts):
   return { ...blank, ...spec.labels, ...owner.labels, ...ours };
 }
 
-/** A path that the image declares a volume keeps the image's files and is as writable as the rest of its file system. */
-function imageVolumes(paths: string[], readOnly: boolean, mounts: Mount[]): Mount[] {
-  const inside = paths.find((path) => `${posix.normalize(path)}/`.startsWith(`${BRIDGE_HOME}/`));
+/**
+ * The tmpfs mounts: /tmp, and with a read-only root every path that the image declares a volume. The engine would make
+ * those writable disk space without a limit. Nothing where the spec mounts something itself.
+ */
+function tmpfsOf({ limits, readOnly }: ServerSpec, volumes: string[], mounts: Mount[]): Record<string, string> {
+  const inside = volumes.find((path) => `${posix.normalize(path)}/`.startsWith(`${BRIDGE_HOME}/`));
   if (inside) throw new Fault("invalid", `the image declares a volume at ${inside}, where the bridge is`);
-  const taken = new Set(["/tmp", ...mounts.map((mount) => mount.Target)]);
-  return paths.filter((path) => !taken.has(path)).map((Target) => ({ Type: "volume", Target, ReadOnly: readOnly }));
+  const paths = new Set(["/tmp", ...(readOnly ? volumes : [])]);
+  for (const { Target } of mounts) paths.delete(Target);
+  // World-writable and sticky, so that it works for every user.
+  const options = `rw,nosuid,nodev,noexec,mode=1777,size=${limits.tmp}`;
+  return Object.fromEntries([...paths].map((path) => [path, options]));
 }
 
 /** The engine's description with environment values masked: they may be secrets. */
