@@ -7,7 +7,7 @@ import { ROUTES } from "./routes.ts";
 import type { Route, Services } from "./route.ts";
 
 /** Where a request came in; given to `app.fetch` as its environment. */
-export interface Bindings {
+interface Bindings {
   door: Door;
 }
 

@@ -6,7 +6,7 @@ import { problemOf } from "./problem.ts";
 export const JSON_TYPE = "application/json";
 export const NDJSON_TYPE = "application/x-ndjson";
 export const SSE_TYPE = "text/event-stream";
-export const TEXT_TYPE = "text/plain";
+const TEXT_TYPE = "text/plain";
 
 /** A quiet stream says that it lives this often: proxies cut what is silent, and a dead reader is found by writing. */
 const KEEPALIVE_MS = 15_000;

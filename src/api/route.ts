@@ -23,7 +23,7 @@ export interface Services {
 }
 
 /** A request that was routed and let in. */
-export interface Incoming {
+interface Incoming {
   request: Request;
   url: URL;
   params: Record<string, string>;
@@ -31,14 +31,14 @@ export interface Incoming {
 }
 
 /** `open`: no token. `token`: the bearer token, or the manager's own socket. `socket`: only there. */
-export type Access = "open" | "token" | "socket";
+type Access = "open" | "token" | "socket";
 
 type Schema = v.GenericSchema;
 const nothing = v.strictObject({});
 type Nothing = typeof nothing;
 
 /** What the OpenAPI document and the router need to know of a route. */
-export interface RouteFacts {
+interface RouteFacts {
   method: "GET" | "POST" | "DELETE";
   /** `/servers/:name/start` */
   path: string;

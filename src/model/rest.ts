@@ -11,7 +11,7 @@ export const REQUEST_MS = 60_000;
 /** A start may have to fetch an image first. */
 export const START_MS = 600_000;
 /** The longest `timeoutMs`: ten minutes, as for a call with progress. */
-export const TIMEOUT_MS_MAX = 600_000;
+const TIMEOUT_MS_MAX = 600_000;
 
 /** `?timeoutMs=` of every route that waits: milliseconds, or text with a unit such as `90s`. */
 export const timeoutMs = v.pipe(
@@ -86,7 +86,7 @@ export const statsView = v.object({
 });
 export type StatsView = v.InferOutput<typeof statsView>;
 
-export const gapView = v.object({
+const gapView = v.object({
   field: v.string(),
   node: v.optional(v.string()),
   severity: v.picklist(["weaker", "impossible"]),
@@ -95,7 +95,7 @@ export const gapView = v.object({
 });
 
 /** What a bridge says about itself; the same fields as the wire's health frame. */
-export const bridgeHealth = v.looseObject({
+const bridgeHealth = v.looseObject({
   status: v.picklist(["ok", "draining", "unhealthy"]),
   version: v.string(),
   uptimeMs: count,

@@ -16,7 +16,7 @@ import { Fault } from "../../base/fault.ts";
 import { COMPILED } from "../../base/version.ts";
 
 /** How the manager is told that nobody looks at it: no TCP ports, and an end after this many idle seconds. */
-export const BACKGROUND_ARGS = ["serve", "--background-child", "--idle-exit", "300"];
+const BACKGROUND_ARGS = ["serve", "--background-child", "--idle-exit", "300"];
 
 /** Says that a front is starting a manager right now: its process id. Only spares work; the state's lock decides. */
 const CLAIM_FILE = "manager.starting";
