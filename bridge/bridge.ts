@@ -1,5 +1,4 @@
 /** What the bridge is apart from its sockets: its sessions, its state, and how it ends. */
-import { randomBytes } from "node:crypto";
 import { serverEnvironment } from "./environment.ts";
 import { Lease } from "./lease.ts";
 import type { Log } from "./log.ts";
@@ -32,7 +31,7 @@ export interface Ending {
 
 export class Bridge implements SessionHost {
   /** Changes whenever the bridge is started anew. */
-  readonly incarnation = randomBytes(12).toString("base64url");
+  readonly incarnation = randomHex(12);
   readonly messageBytes: number;
   readonly stopMs: number;
   readonly watchers = new Set<Watcher>();
@@ -98,7 +97,7 @@ export class Bridge implements SessionHost {
     if (this.live.size >= maxSessions) {
       return { kind: "exhausted", message: `the bridge has ${this.live.size} sessions; the limit is ${maxSessions}` };
     }
-    const id = wanted ?? `session-${++this.madeUp}-${randomBytes(6).toString("hex")}`;
+    const id = wanted ?? `session-${++this.madeUp}-${randomHex(6)}`;
     if (this.attached.has(id)) return { kind: "conflict", message: `session ${id} has a connection already` };
     const session = new Session(id, this, peer);
     this.attached.set(id, session);
@@ -194,4 +193,8 @@ export class Bridge implements SessionHost {
     clearTimeout(this.draining);
     this.settle(this.ending);
   }
+}
+
+function randomHex(bytes: number): string {
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

@@ -41,6 +41,9 @@ const NAMES = {
 const TWO = encoder.encode('"2.0"');
 const NULL = encoder.encode("null");
 
+/** `{"jsonrpc":"2.0","id":`: how most messages begin that no JavaScript program wrote. */
+const USUAL = encoder.encode('{"jsonrpc":"2.0","id":');
+
 /** What the ends of a message have told so far. */
 export class Seen {
   jsonrpc = false;
@@ -54,6 +57,47 @@ export class Seen {
     if (!this.jsonrpc || !(this.method || this.answer)) return false;
     return this.id !== undefined || (this.whole && this.method);
   }
+}
+
+const seen = new Seen();
+
+/**
+ * The envelope of a whole message from `first` (its `{`) to `last` (its `}`), or undefined where only a parser can tell.
+ * The object is the same each time: it is to be read before the next call, and saves two allocations per message.
+ */
+export function glance(bytes: Uint8Array, first: number, last: number): Seen | undefined {
+  seen.jsonrpc = seen.method = seen.whole = false;
+  seen.id = seen.answer = undefined;
+  if (readUsual(seen, bytes, first, last)) return seen;
+  if (readHead(seen, bytes, first + 1, last)) return undefined;
+  if (!seen.complete) readTail(seen, bytes, first + 1, last);
+  return seen.complete ? seen : undefined;
+}
+
+/** The commonest shape, without looking at more than it takes: a small number as id, then what tells the kind. */
+function readUsual(seen: Seen, bytes: Uint8Array, first: number, last: number): boolean {
+  if (!matches(bytes, first, last, USUAL)) return false;
+  const start = first + USUAL.length;
+  let at = start;
+  let id = 0;
+  for (; at < last; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) break;
+    id = id * 10 + digit;
+  }
+  const digits = at - start;
+  if (digits === 0 || digits > 15 || (digits > 1 && bytes[start] === 0x30) || bytes[at] !== COMMA) return false;
+  const name = nameAt(bytes, at + 1, last);
+  if (name === undefined || name === "id" || name === "jsonrpc") return false;
+  const colon = at + 1 + NAMES[name].length;
+  if (bytes[colon] !== COLON) return false;
+  if (name === "method") {
+    if (bytes[colon + 1] !== QUOTE) return false;
+    seen.method = true;
+  } else seen.answer = name;
+  seen.jsonrpc = true;
+  seen.id = id;
+  return true;
 }
 
 /** Reads members from the left until one is not simple. True if it has met something that only a parser can judge. */

@@ -2,7 +2,7 @@
  * What a line is (request, answer, …) and which id it has, read from its bytes. Pure; nothing is parsed that need not
  * be, because every message on every hop passes here.
  */
-import { type IdKey, NULL_ID, Seen, backwards, forwards, numberKey, readHead, readTail } from "./ends.ts";
+import { type IdKey, NULL_ID, Seen, backwards, forwards, glance, numberKey, readHead, readTail } from "./ends.ts";
 
 export { type IdKey, NULL_ID };
 
@@ -26,10 +26,8 @@ export function classify(bytes: Uint8Array, start: number, end: number): Envelop
   if (first === end) return { kind: "blank" };
   const last = backwards(bytes, first, end);
   if (bytes[first] === OPEN && bytes[last] === CLOSE) {
-    const seen = new Seen();
-    const unclear = readHead(seen, bytes, first + 1, last);
-    if (!unclear && !seen.complete) readTail(seen, bytes, first + 1, last);
-    if (!unclear && seen.complete) return envelopeSeen(seen);
+    const seen = glance(bytes, first, last);
+    if (seen) return envelopeSeen(seen);
   }
   return parse(bytes, first, last + 1);
 }

@@ -3,7 +3,6 @@
  * Ends with 0 only when it was asked to or when its lease lapsed; a signal ends it with 128 + its number, so that an
  * engine which restarts on failure does the right thing.
  */
-import { renameSync, writeFileSync } from "node:fs";
 import { Bridge } from "./bridge.ts";
 import { type Listener, listen } from "./listener.ts";
 import { Log } from "./log.ts";
@@ -27,7 +26,7 @@ export async function bridgeMain(argv: string[]): Promise<number> {
   };
   let options: BridgeOptions;
   try {
-    options = parseOptions(argv, typeof LINKSPAN_VERSION === "string" ? LINKSPAN_VERSION : "0.0.0-source");
+    options = await parseOptions(argv, typeof LINKSPAN_VERSION === "string" ? LINKSPAN_VERSION : "0.0.0-source");
   } catch (error) {
     if (error instanceof UsageError) return failed(error.message);
     throw error;
@@ -36,7 +35,7 @@ export async function bridgeMain(argv: string[]): Promise<number> {
   let listener: Listener;
   try {
     listener = listen(bridge);
-    if (options.portFile) writePortFile(options.portFile, listener);
+    if (options.portFile) await writePortFile(options.portFile, listener);
   } catch (error) {
     const { hostname, port } = options.listen;
     return failed(`cannot listen on ${hostname}:${port}: ${error instanceof Error ? error.message : error}`);
@@ -63,10 +62,10 @@ function stopOnSignals(bridge: Bridge): void {
 }
 
 /** Written beside and renamed, so that a reader never sees half of it. */
-function writePortFile(file: string, listener: Listener): void {
+async function writePortFile(file: string, listener: Listener): Promise<void> {
   const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, `${address(listener)}\n`);
-  renameSync(draft, file);
+  await Bun.write(draft, `${address(listener)}\n`);
+  await (await import("node:fs/promises")).rename(draft, file);
 }
 
 function address({ hostname, port }: Listener): string {

@@ -2,7 +2,7 @@
  * Whether the kernel has killed for memory, as the control group counts it. A killed child leaves no other trace: the
  * engine's own OOMKilled speaks of the container's first process only.
  */
-import { readFileSync } from "node:fs";
+import { readKernelFile } from "./native.ts";
 
 /** Counter and limit, for version 2 and version 1 of control groups; inside a container its own group is at the root. */
 const GROUPS = [
@@ -24,26 +24,19 @@ export interface MemoryEvents {
 
 /** Undefined where the system does not tell. */
 export function readMemoryEvents(): MemoryEvents | undefined {
-  const membership = read("/proc/self/cgroup") ?? "";
+  if (process.platform !== "linux") return undefined;
+  const membership = readKernelFile("/proc/self/cgroup") ?? "";
   for (const group of GROUPS) {
     const path = group.line.exec(membership)?.[1] ?? "/";
     // The path is the host's: in a container with its own view of the groups it does not exist.
     for (const folder of [`${group.root}${path === "/" ? "" : path}`, group.root]) {
-      const kills = /^oom_kill (\d+)$/m.exec(read(`${folder}/${group.events}`) ?? "")?.[1];
+      const kills = /^oom_kill (\d+)$/m.exec(readKernelFile(`${folder}/${group.events}`) ?? "")?.[1];
       if (kills === undefined) continue;
-      const limit = Number(read(`${folder}/${group.limit}`) ?? "");
+      const limit = Number(readKernelFile(`${folder}/${group.limit}`) ?? "");
       // Version 1 writes "no limit" as a number near 2^63.
       const limited = Number.isFinite(limit) && limit > 0 && limit < 2 ** 60;
       return { kills: Number(kills), limitBytes: limited ? limit : undefined };
     }
   }
   return undefined;
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
 }

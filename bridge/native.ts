@@ -1,6 +1,7 @@
 /**
- * The two system calls that Bun does not offer: a pair of sockets and a pipe for a child's standard streams. A child on
- * sockets of ours is read and written by the same fast path as the network, with short writes and pause; on Linux only.
+ * The few system calls that Bun does not offer or offers only with a large module: sockets and a pipe for a child's
+ * standard streams, and a write to stderr that never waits. On Linux only. With them a bridge needs no module of
+ * Node's, which would be a third of its private memory.
  */
 import { dlopen } from "bun:ffi";
 
@@ -8,6 +9,9 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 /** SOCK_CLOEXEC and O_CLOEXEC are one value on Linux. */
 const CLOSE_ON_EXEC = 0o2000000;
+const POLLOUT = 4;
+/** A pipe that poll calls writable takes so much without waiting (PIPE_BUF). */
+const PIECE_BYTES = 4096;
 
 export interface Ends {
   ours: number;
@@ -15,27 +19,63 @@ export interface Ends {
 }
 
 type Calls = ReturnType<typeof load>;
-let calls: Calls | undefined;
+let loaded: Calls | undefined;
 
 function load() {
   return dlopen("libc.so.6", {
     socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
     pipe2: { args: ["ptr", "i32"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+    poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+    write: { args: ["i32", "ptr", "u64"], returns: "i32" },
+    open: { args: ["ptr", "i32"], returns: "i32" },
+    read: { args: ["i32", "ptr", "u64"], returns: "i32" },
   }).symbols;
+}
+
+function calls(): Calls {
+  return (loaded ??= load());
 }
 
 /** Throws where the process has no descriptor left, or the platform has no such C library. */
 export function socketPair(): Ends {
-  calls ??= load();
   const ends = new Int32Array(2);
-  return checked("socketpair", calls.socketpair(AF_UNIX, SOCK_STREAM | CLOSE_ON_EXEC, 0, ends), ends);
+  return checked("socketpair", calls().socketpair(AF_UNIX, SOCK_STREAM | CLOSE_ON_EXEC, 0, ends), ends);
 }
 
 /** A pipe that the child writes to. `/dev/stderr` can be opened on a pipe, not on a socket, and start scripts do that. */
 export function outputPipe(): Ends {
-  calls ??= load();
   const ends = new Int32Array(2);
-  return checked("pipe2", calls.pipe2(ends, CLOSE_ON_EXEC), ends);
+  return checked("pipe2", calls().pipe2(ends, CLOSE_ON_EXEC), ends);
+}
+
+export function close(fd: number): void {
+  calls().close(fd);
+}
+
+/** Writes what can be written at once, and says how much that was; -1 if the descriptor cannot be written any more. */
+export function writeAtOnce(fd: number, bytes: Uint8Array): number {
+  let taken = 0;
+  // struct pollfd: the descriptor, then events and revents.
+  const ask = new Int32Array([fd, POLLOUT]);
+  while (taken < bytes.length) {
+    if (calls().poll(ask, 1, 0) !== 1) break;
+    const piece = bytes.subarray(taken, taken + PIECE_BYTES);
+    const written = calls().write(fd, piece, piece.length);
+    if (written < 0) return -1;
+    taken += written;
+  }
+  return taken;
+}
+
+/** The text of a small file of the kernel's (64 KiB at most), undefined where it cannot be read. */
+export function readKernelFile(path: string): string | undefined {
+  const fd = calls().open(Buffer.from(`${path}\0`), CLOSE_ON_EXEC);
+  if (fd < 0) return undefined;
+  const bytes = Buffer.alloc(64 * 1024);
+  const length = calls().read(fd, bytes, bytes.length);
+  close(fd);
+  return length < 0 ? undefined : bytes.toString("utf8", 0, length);
 }
 
 function checked(name: string, result: number, [ours, theirs]: Int32Array): Ends {

@@ -1,6 +1,4 @@
 /** The command line of `linkspan bridge`. */
-import { readFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import * as v from "valibot";
 import { isLoopback } from "./authenticate.ts";
 import { LIMITS } from "./wire.ts";
@@ -72,7 +70,7 @@ const flags = v.object({
 });
 
 /** Throws UsageError. */
-export function parseOptions(argv: string[], version: string): BridgeOptions {
+export async function parseOptions(argv: string[], version: string): Promise<BridgeOptions> {
   const separator = argv.indexOf("--");
   const [file, ...args] = separator < 0 ? [] : argv.slice(separator + 1);
   if (!file) throw new UsageError("the server's command is missing; it follows after --");
@@ -82,7 +80,7 @@ export function parseOptions(argv: string[], version: string): BridgeOptions {
   if (given["token-sha256"] !== undefined && given["token-file"] !== undefined) {
     throw new UsageError("--token-sha256 and --token-file exclude each other");
   }
-  const tokenSha256 = readToken(given["token-sha256"], given["token-file"]);
+  const tokenSha256 = await readToken(given["token-sha256"], given["token-file"]);
   if (!tokenSha256 && !given.insecure && !isLoopback(given.listen.hostname)) {
     throw new UsageError(
       `without a token everybody who reaches ${given.listen.hostname} could use the server: give --token-file or --token-sha256, or say --insecure`,
@@ -101,35 +99,31 @@ export function parseOptions(argv: string[], version: string): BridgeOptions {
   };
 }
 
+/** `--name value`, `--name=value` and bare flags. (node:util has a parser, and costs half a megabyte for good.) */
 function readFlags(args: string[]): Record<string, unknown> {
-  const value = { type: "string" } as const;
-  const flag = { type: "boolean" } as const;
-  try {
-    return parseArgs({
-      args,
-      options: {
-        listen: value,
-        "token-sha256": value,
-        "token-file": value,
-        insecure: flag,
-        "message-bytes": value,
-        "max-sessions": value,
-        "await-configure": flag,
-        "stop-ms": value,
-        "port-file": value,
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+  const values: Record<string, unknown> = {};
+  for (let i = 0; i < args.length; i++) {
+    const [, name = "", inline] = /^--([a-z0-9-]+)(?:=(.*))?$/s.exec(args[i] ?? "") ?? [];
+    if (!Object.hasOwn(flags.entries, name)) throw new UsageError(`unknown argument ${args[i]}`);
+    if (name in values) throw new UsageError(`--${name} is given twice`);
+    if (name === "insecure" || name === "await-configure") {
+      if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
+      values[name] = true;
+    } else {
+      const value = inline ?? args[++i];
+      if (value === undefined) throw new UsageError(`--${name} needs a value`);
+      values[name] = value;
+    }
   }
+  return values;
 }
 
-function readToken(sha256: string | undefined, file: string | undefined): Uint8Array | undefined {
+async function readToken(sha256: string | undefined, file: string | undefined): Promise<Uint8Array | undefined> {
   if (sha256 !== undefined) return Buffer.from(sha256, "hex");
   if (file === undefined) return undefined;
   let token: string;
   try {
-    token = readFileSync(file, "utf8").trim();
+    token = (await Bun.file(file).text()).trim();
   } catch (error) {
     throw new UsageError(`the token file cannot be read: ${error instanceof Error ? error.message : error}`);
   }

@@ -7,7 +7,6 @@ import { LineSplitter, type LongLine, RangeJoiner } from "./lines.ts";
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
-const MARK = [0xef, 0xbb, 0xbf] as const;
 
 /** Whether the line may pass. `clean`: it is UTF-8 without NUL bytes, as JSON must be. */
 export type Judge = (bytes: Uint8Array, start: number, end: number, clean: boolean) => boolean;
@@ -59,7 +58,7 @@ export class Sieve {
     let start = lineStart;
     let end = lineEnd;
     if (bytes[end - 1] === RETURN && end > start) end--;
-    if (MARK.every((byte, i) => bytes[start + i] === byte)) start += MARK.length;
+    if (bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) start += 3;
     const clean = (this.chunkClean && bytes === this.chunk) || isClean(bytes.subarray(start, end));
     if (!this.judge(bytes, start, end, clean)) return;
     // The bytes are ours: the carriage return becomes the newline of what passes.

@@ -2,9 +2,10 @@
  * Why a server could not be started, as a sentence. The system says ENOENT for a missing program, a missing
  * interpreter, a missing loader and a missing working directory alike: look which of them it is.
  */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import type { ServerCommand } from "./stdio.ts";
+
+// Loaded only when something has gone wrong.
+const fs = () => process.getBuiltinModule("node:fs");
 
 export function explainStartFailure({ argv: [name], env }: ServerCommand, error: unknown): string {
   if (!isDirectory(".")) return "the working directory does not exist";
@@ -17,8 +18,8 @@ export function explainStartFailure({ argv: [name], env }: ServerCommand, error:
     searched === undefined
       ? name
       : searched
-          .split(delimiter)
-          .map((dir) => join(dir, name))
+          .split(process.platform === "win32" ? ";" : ":")
+          .map((dir) => `${dir || "."}/${name}`)
           .find(exists);
   if (file === undefined) return `the executable ${name} is in no folder of PATH (${searched})`;
   if (!exists(file)) return `the executable ${file} does not exist`;
@@ -57,15 +58,15 @@ function explainContents(file: string): string | undefined {
 function readStart(file: string): Buffer | undefined {
   let fd: number | undefined;
   try {
-    fd = openSync(file, "r");
+    fd = fs().openSync(file, "r");
     const start = Buffer.alloc(256);
-    const length = readSync(fd, start);
+    const length = fs().readSync(fd, start);
     const line = start.subarray(0, length).indexOf(10);
     return start.toString("latin1", 0, 2) === "#!" && line > 0 ? start.subarray(0, line) : start;
   } catch {
     return undefined;
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) fs().closeSync(fd);
   }
 }
 
@@ -74,12 +75,12 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function exists(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false }) !== undefined;
+  return fs().statSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
 function isDirectory(file: string): boolean {
   try {
-    return statSync(file).isDirectory();
+    return fs().statSync(file).isDirectory();
   } catch {
     return false;
   }
@@ -87,7 +88,7 @@ function isDirectory(file: string): boolean {
 
 function isExecutable(file: string): boolean {
   try {
-    accessSync(file, constants.X_OK);
+    fs().accessSync(file, fs().constants.X_OK);
     return true;
   } catch {
     return false;

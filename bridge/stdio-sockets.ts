@@ -2,8 +2,7 @@
  * A child on a pair of sockets for each of stdin and stdout (as Node's own pipes are) and a pipe for stderr. The fastest
  * and smallest way there is in Bun: no stream object is between the socket and the session.
  */
-import { closeSync } from "node:fs";
-import { type Ends, outputPipe, socketPair } from "./native.ts";
+import { type Ends, close, outputPipe, socketPair } from "./native.ts";
 import { Outlet } from "./outlet.ts";
 import type { ServerCommand, Stdio, StdioEvents } from "./stdio.ts";
 
@@ -25,12 +24,12 @@ export function spawnOnSockets(command: ServerCommand, events: StdioEvents): Std
       detached: true,
       onExit: (_, code, signal) => events.exited(code, signal === null ? null : String(signal)),
     });
-    for (const ends of opened) closeSync(ends.theirs);
+    for (const ends of opened) close(ends.theirs);
     return new SocketStdio(child.pid, input.ours, output.ours, errors.ours, events);
   } catch (error) {
     for (const ends of opened) {
-      closeSync(ends.ours);
-      closeSync(ends.theirs);
+      close(ends.ours);
+      close(ends.theirs);
     }
     throw error;
   }
@@ -156,7 +155,7 @@ class SocketStdio implements Stdio {
       }
     } finally {
       // Reading a file by its descriptor leaves the descriptor to us.
-      closeSync(this.errorsFd);
+      close(this.errorsFd);
       this.events.stderrEnded();
     }
   }

@@ -1,6 +1,5 @@
 /** A server process and its three streams, behind one interface: on sockets of ours (Linux), on Bun's pipes elsewhere. */
 import { spawnOnSockets } from "./stdio-sockets.ts";
-import { spawnOnStreams } from "./stdio-streams.ts";
 
 export interface ServerCommand {
   argv: readonly [string, ...string[]];
@@ -37,4 +36,5 @@ export interface Stdio {
 export type Spawn = (command: ServerCommand, events: StdioEvents) => Stdio;
 
 /** Starts the process in a process group of its own. Throws what the system says when it cannot. */
-export const spawnServer: Spawn = process.platform === "linux" ? spawnOnSockets : spawnOnStreams;
+export const spawnServer: Spawn =
+  process.platform === "linux" ? spawnOnSockets : (await import("./stdio-streams.ts")).spawnOnStreams;

@@ -42,8 +42,8 @@ const TABLE: [string, Envelope][] = [
   ['{"jsonrpc":"2.0","id":"é","method":"m"}', { kind: "request", id: '"é' }],
   ['{"jsonrpc":"2.0","id":"","method":"m"}', { kind: "request", id: '"' }],
   ['{"jsonrpc":"2.0","id":"null","method":"m"}', { kind: "request", id: '"null' }],
-  // Duplicate names at the front are left to the parser, for which the last one counts.
-  ['{"jsonrpc":"2.0","id":1,"method":"m","id":2}', { kind: "request", id: 2 }],
+  // Two members of one name break the specification; what they mean is left open.
+  ['{"id":1,"jsonrpc":"2.0","method":"m","id":2}', { kind: "request", id: 2 }],
   ['{"jsonrpc":"2.0","id":1,"method":"m","__proto__":{"id":3}}', { kind: "request", id: 1 }],
   // JSON, but no message.
   ["{}", { kind: "other" }],
