@@ -49,7 +49,7 @@ async function serve(asked: Arguments): Promise<void> {
   const config = await readConfig(asked.config);
   const settings = mergeSettings(asked.settings, config.manager);
   const log = createLog({ level: settings.logLevel, format: settings.logFormat });
-  const signalled = untilSignalled(log);
+  const signalled = untilSignalled(asked.stdinExit, log);
   const path = asked.dataDir ?? dataDir(process.env);
   const manager = await startManager(openDataDir(path, log), path, settings, config, log);
   let doors: Doors | undefined;
@@ -140,9 +140,18 @@ async function untilOver(manager: Manager, idleExitMs: number, signalled: AbortS
   return false;
 }
 
-/** The first signal ends the manager in order, the second one at once. */
-function untilSignalled(log: Log): AbortSignal {
+/** The first signal ends the manager in order, the second one at once. So does the end of stdin, where that is asked for. */
+function untilSignalled(stdinExit: boolean, log: Log): AbortSignal {
   const controller = new AbortController();
+  if (stdinExit) {
+    for (const event of ["end", "error"]) {
+      process.stdin.once(event, () => {
+        log.info("stdin has ended");
+        controller.abort();
+      });
+    }
+    process.stdin.resume();
+  }
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(SIGNALLED_TWICE);

@@ -16,6 +16,8 @@ export interface Arguments {
   background: boolean;
   /** End after this long without work, milliseconds; 0 is never. */
   idleExitMs: number;
+  /** End with stdin: whoever started it as a part of something holds the other end, and may be killed. */
+  stdinExit: boolean;
   /** The same settings as in the file's `manager` section. */
   settings: ManagerSection;
 }
@@ -57,6 +59,7 @@ const OPTIONS: Option[] = [
     help: "remove every server at the end (else they run on, and the next manager takes them over)",
   },
   { flag: "--idle-exit", field: "idleExit", kind: "number", value: "SECONDS", help: "end when nobody needs it" },
+  { flag: "--stdin-exit", field: "stdinExit", kind: "switch", help: "end when stdin does" },
   { flag: "--background-child", field: "background", kind: "switch", help: "no ports, only the socket" },
   { flag: "--log-level", field: "logLevel", kind: "text", value: "LEVEL", help: "debug, info, warn or error (info)" },
   { flag: "--log-format", field: "logFormat", kind: "text", value: "FORMAT", help: "text or json (text)" },
@@ -67,6 +70,7 @@ const own = v.object({
   config: v.optional(v.string()),
   dataDir: v.optional(v.string()),
   background: v.optional(v.boolean(), false),
+  stdinExit: v.optional(v.boolean(), false),
   idleExit: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(31_536_000)), 0),
 });
 
@@ -131,7 +135,7 @@ export type Settings = ReturnType<typeof mergeSettings>;
 
 function checked(given: Record<string, unknown>): Arguments {
   const ours = v.safeParse(own, given);
-  const { help: _h, config: _c, dataDir: _d, background: _b, idleExit: _i, ...rest } = given;
+  const { help: _h, config: _c, dataDir: _d, background: _b, idleExit: _i, stdinExit: _s, ...rest } = given;
   const settings = v.safeParse(managerSection, rest);
   const issue = ours.success ? settings.issues?.[0] : ours.issues[0];
   if (issue) {
@@ -140,8 +144,8 @@ function checked(given: Record<string, unknown>): Arguments {
     throw usage(`${flag}: expected ${issue.expected ?? `an ${issue.type}`}, not ${issue.received}`);
   }
   if (!ours.success || !settings.success) throw usage("the options cannot be read");
-  const { help, config, dataDir, background, idleExit } = ours.output;
-  return { help, config, dataDir, background, idleExitMs: idleExit * 1000, settings: settings.output };
+  const { help, config, dataDir, background, stdinExit, idleExit } = ours.output;
+  return { help, config, dataDir, background, stdinExit, idleExitMs: idleExit * 1000, settings: settings.output };
 }
 
 function convert(option: Option, text: string, source: string): unknown {

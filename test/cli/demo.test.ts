@@ -139,3 +139,26 @@ test(
   },
   DEMO_MS,
 );
+
+test(
+  "SIGKILL leaves no process: the manager and its server end by themselves",
+  async () => {
+    await using temp = await tempDir("demo-test");
+    const child = Bun.spawn([BINARY, "demo", "--runtime", "process"], {
+      env: cleanEnv({ TMPDIR: temp.path }),
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+    });
+    let out = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (!out.includes("Ctrl-C") && (out + chunk).includes("Ctrl-C")) child.kill("SIGKILL");
+      out += chunk;
+    }
+    await child.exited;
+    const until = performance.now() + 20_000;
+    while (processesWith(temp.path).length > 0 && performance.now() < until) await Bun.sleep(50);
+    expect(processesWith(temp.path)).toEqual([]);
+  },
+  DEMO_MS,
+);

@@ -19,6 +19,7 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     config: undefined,
     dataDir: undefined,
     background: false,
+    stdinExit: false,
     idleExitMs: 0,
     settings: {},
   });
@@ -38,13 +39,14 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
 test("every option, in both spellings", () => {
   const argv = "--host 0.0.0.0 --port=0 --tcp-port 9001 --allow-host linkspan --allow-host=box.lan --config c.yaml";
   const more =
-    "--data-dir d --runtime process --allow-weaker --stop-servers-on-exit --idle-exit 1.5 --background-child";
+    "--data-dir d --runtime process --allow-weaker --stop-servers-on-exit --idle-exit 1.5 --stdin-exit --background-child";
   const logs = "--log-level debug --log-format json";
   expect(readArguments(`${argv} ${more} ${logs}`.split(" "), {})).toEqual({
     help: false,
     config: "c.yaml",
     dataDir: "d",
     background: true,
+    stdinExit: true,
     idleExitMs: 1_500,
     settings: {
       host: "0.0.0.0",

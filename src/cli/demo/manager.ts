@@ -1,5 +1,5 @@
 /** A manager of the demo's own: its data directory, its ports, its end. */
-import { openSync } from "node:fs";
+import { openSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -35,11 +35,13 @@ export async function startManager(
   const [restPort, tcpPort] = await freePorts();
   const log = join(data, "demo-manager.log");
   const words = openSync(log, "a", 0o600);
-  const { LINKSPAN_URL: _url, LINKSPAN_TOKEN: _token, ...inherited } = process.env;
-  const child = Bun.spawn([...executable(), "serve", ...serveArgs(restPort, tcpPort, runtime)], {
+  const config = join(data, "linkspan.yaml");
+  writeFileSync(config, "servers: {}\n");
+  const child = Bun.spawn([...executable(), "serve", ...serveArgs(config, restPort, tcpPort, runtime)], {
     cwd: data,
-    env: { ...inherited, LINKSPAN_DATA_DIR: data },
-    stdin: "ignore",
+    env: { ...withoutOurs(process.env), LINKSPAN_DATA_DIR: data },
+    // Its other end goes with this process, however that ends: a demo that is killed leaves no manager.
+    stdin: "pipe",
     stdout: words,
     stderr: words,
     // Ctrl-C reaches every process of the terminal: the demo ends its manager itself, after the server.
@@ -60,9 +62,14 @@ export async function startManager(
   }
 }
 
-function serveArgs(restPort: number, tcpPort: number, runtime: string): string[] {
+function serveArgs(config: string, restPort: number, tcpPort: number, runtime: string): string[] {
   const ports = ["--port", String(restPort), "--tcp-port", String(tcpPort)];
-  return [...ports, "--runtime", runtime, "--stop-servers-on-exit"];
+  return ["--config", config, ...ports, "--runtime", runtime, "--stop-servers-on-exit", "--stdin-exit"];
+}
+
+/** The user's settings are for the user's manager. */
+function withoutOurs(env: Record<string, string | undefined>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(LINKSPAN_|MCP_|BUN_BE_BUN$)/.test(name)));
 }
 
 async function answering(data: string, ended: Promise<Fault>, deadline: Deadline): Promise<ManagerClient> {
