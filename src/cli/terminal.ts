@@ -9,7 +9,6 @@ const plain = Boolean(process.env.NO_COLOR) || process.env.TERM === "dumb";
 /** Colour by stream: stdout may go into a file while stderr is still a terminal. */
 export const onStdout = palette(process.stdout.isTTY && !plain);
 export const onStderr = palette(process.stderr.isTTY && !plain);
-export type Palette = ReturnType<typeof palette>;
 
 function palette(enabled: boolean) {
   const paint = (open: number, close: number) => (text: string) =>

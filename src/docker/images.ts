@@ -108,16 +108,6 @@ export async function importImage(
   }
 }
 
-export async function tagImage(engine: Engine, id: string, ref: string, deadline: Deadline): Promise<void> {
-  const request = {
-    what: `tagging the image ${ref}`,
-    method: "POST",
-    path: `/images/${encodeRef(id)}/tag`,
-    query: splitRef(ref),
-  } as const;
-  await engine.act(request, deadline);
-}
-
 /** Removing what is gone is no error; what is in use is a `conflict` fault. */
 export async function removeImage(engine: Engine, ref: string, deadline: Deadline): Promise<void> {
   await orAbsent(

@@ -64,7 +64,6 @@ const limits = v.strictObject({
   /** Size of the tmpfs at /tmp, bytes. */
   tmp: v.optional(byteSize(MIB, 64 * GIB), 64 * MIB),
 });
-export type Limits = v.InferOutput<typeof limits>;
 
 const health = v.strictObject({
   interval: v.optional(duration(1_000, 3_600_000), 30_000),

@@ -6,7 +6,7 @@
  */
 import { test } from "bun:test";
 import { Deadline } from "../../src/base/deadline.ts";
-import { findEndpoint, formatEndpoint } from "../../src/docker/endpoint.ts";
+import { findEndpoint } from "../../src/docker/endpoint.ts";
 import { Engine } from "../../src/docker/engine.ts";
 
 const WISH = process.env.LINKSPAN_TEST_ENGINE;
@@ -25,8 +25,6 @@ const found = await connect();
 
 /** The engine, or undefined where none answers. */
 export const ENGINE: Engine | undefined = typeof found === "string" ? undefined : found;
-/** As DOCKER_HOST would name it. */
-export const ENGINE_HOST = ENGINE && hostOf(ENGINE);
 const missing = typeof found === "string" ? found : "";
 
 let skipped = 0;
@@ -48,8 +46,4 @@ export function engineTest(name: string, body: () => Promise<void>, timeoutMs = 
 export function engine(): Engine {
   if (!ENGINE) throw new Error("this test was not gated with engineTest");
   return ENGINE;
-}
-
-function hostOf({ endpoint }: Engine): string {
-  return endpoint.kind === "socket" ? `unix://${endpoint.path}` : formatEndpoint(endpoint);
 }
