@@ -21,14 +21,15 @@ export class Stage implements AsyncDisposable {
     readonly dataDir: string,
     /** The manager's TCP port for plain clients. */
     readonly tcpPort: number,
-    private readonly manager: Bun.Subprocess,
+    private manager: Bun.Subprocess,
+    private readonly runtime: StageRuntime,
   ) {}
 
   static async open(runtime: StageRuntime): Promise<Stage> {
     // Short: the manager's socket lies in it.
     const dataDir = await mkdtemp(join(tmpdir(), "ls-e2e-"));
     const tcpPort = freePort();
-    const stage = new Stage(dataDir, tcpPort, Stage.serve(dataDir, tcpPort, runtime));
+    const stage = new Stage(dataDir, tcpPort, Stage.serve(dataDir, tcpPort, runtime), runtime);
     await stage.ready();
     return stage;
   }
@@ -55,10 +56,6 @@ export class Stage implements AsyncDisposable {
 
   token(): Promise<string> {
     return readFile(join(this.dataDir, "token"), "utf8").then((text) => text.trim());
-  }
-
-  get managerPid(): number {
-    return this.manager.pid;
   }
 
   api(path: string, init: RequestInit = {}): Promise<Response> {
@@ -90,7 +87,20 @@ export class Stage implements AsyncDisposable {
     return { command: BINARY, args: ["mcp", ...args], env };
   }
 
+  /** Ends the manager without a chance to clean up; its servers run on. */
+  async kill(): Promise<void> {
+    this.manager.kill("SIGKILL");
+    await this.manager.exited;
+  }
+
+  /** A new manager, which finds what the killed one has left. */
+  async restart(): Promise<void> {
+    this.manager = Stage.serve(this.dataDir, this.tcpPort, this.runtime);
+    await this.ready();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.manager.killed) await this.restart();
     this.manager.kill("SIGTERM");
     const timer = setTimeout(() => this.manager.kill("SIGKILL"), 30_000);
     await this.manager.exited;

@@ -1,0 +1,92 @@
+/** What lies between a client and its server goes away in the middle of calls: manager, bridge, container. */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { Deadline } from "../../src/base/deadline.ts";
+import { signalContainer } from "../../src/docker/containers.ts";
+import { engine, engineTest } from "../support/engine.ts";
+import { fixtureBody } from "./images.ts";
+import { RawFront } from "./raw-front.ts";
+import { Stage } from "./stage.ts";
+
+const PLAIN = join(import.meta.dir, "../fixtures/plain-server.ts");
+const plain = { image: `exec:${process.execPath}`, args: [PLAIN] };
+
+describe("in the middle of a call", () => {
+  test("the manager is killed: the client notices nothing", async () => {
+    await using stage = await Stage.open("process");
+    await stage.start("plain", plain);
+    await using front = new RawFront(stage.front("plain"));
+    await front.initialize();
+    await stage.kill();
+    const { result } = await front.call("echo", { text: "still there" });
+    expect(JSON.stringify(result)).toContain("still there");
+    front.endInput();
+    expect(await front.ended(2_000)).toBe(0);
+  }, 60_000);
+
+  test("the bridge is killed: each call gets an error that says what is not known, once", async () => {
+    await using stage = await Stage.open("process");
+    await stage.start("plain", plain);
+    await using front = new RawFront(stage.front("plain"));
+    await front.initialize();
+    const { result } = await front.call("process");
+    const server = Number(/\d{2,}/.exec(JSON.stringify(result))?.[0]);
+    const calls = [1, 2, 3].map(() => front.ask("tools/call", { name: "hang" }));
+    process.kill(await parentOf(server), "SIGKILL");
+    for (const id of calls) {
+      const { error } = await front.answered(id, 2_000);
+      expect(error?.code).toBe(-32053);
+      expect(error?.message).toContain("not known");
+    }
+    expect(await front.ended()).toBe(4);
+    expect(front.messages.filter(({ error }) => error)).toHaveLength(3);
+  }, 60_000);
+
+  engineTest(
+    "the container is killed: the calls of all clients get errors, the fronts end",
+    async () => {
+      await using stage = await Stage.open("docker");
+      await stage.start("plain", await fixtureBody("plain-server"));
+      await using one = new RawFront(stage.front("plain"));
+      await using two = new RawFront(stage.front("plain"));
+      await Promise.all([one.initialize(), two.initialize()]);
+      const { id = "", sessions } = await stage.view("plain");
+      expect(sessions).toBe(2);
+      const processes = await Promise.all([one, two].map(async (front) => (await front.call("process")).result));
+      expect(processes[0]).not.toEqual(processes[1]);
+      const calls = [one, two].map((front) => ({ front, call: front.ask("tools/call", { name: "hang" }) }));
+      await Promise.all([one, two].map((front) => front.call("echo")));
+      expect(await signalContainer(engine(), id, "SIGKILL", Deadline.in(10_000))).toBe(true);
+      for (const { front, call } of calls) {
+        expect((await front.answered(call, 5_000)).error?.code).toBe(-32053);
+        expect(await front.ended()).toBe(4);
+      }
+    },
+    120_000,
+  );
+
+  engineTest(
+    "a server in a container crashes: exit code and last words reach the client",
+    async () => {
+      await using stage = await Stage.open("docker");
+      await stage.start("plain", await fixtureBody("plain-server"));
+      await using front = new RawFront(stage.front("plain"));
+      await front.initialize();
+      const { error } = await front.call("crash");
+      expect(error?.code).toBe(-32052);
+      expect(JSON.stringify(error?.data)).toContain("last words before the crash");
+      expect(await front.ended()).toBe(5);
+      // The container is for everybody: the next client gets a process of its own.
+      await using next = new RawFront(stage.front("plain"));
+      await next.initialize();
+      expect(JSON.stringify((await next.call("echo", { text: "again" })).result)).toContain("again");
+    },
+    120_000,
+  );
+});
+
+/** The bridge is the parent of the server's process. */
+async function parentOf(pid: number): Promise<number> {
+  const status = await Bun.file(`/proc/${pid}/status`).text();
+  return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
+}
