@@ -9,7 +9,7 @@ import { converseLegacy, converseModern } from "./generations.ts";
 import { INSTALL_MS, inspect, installInspector } from "./inspector.ts";
 import { Stage, type StageRuntime } from "./stage.ts";
 
-const EVERYTHING = "npm:@modelcontextprotocol/server-everything@2026.8.31";
+export const EVERYTHING = "npm:@modelcontextprotocol/server-everything@2026.8.31";
 const FILESYSTEM = "npm:@modelcontextprotocol/server-filesystem@2026.8.31";
 /** The first use of a package installs it, and in a container makes its image. */
 const FIRST_MS = 180_000;
