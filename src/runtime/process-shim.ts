@@ -30,7 +30,8 @@ export async function processShimMain([path = "", incarnation = ""]: string[]): 
   const folder = new ProcessFolder(dirname(path), basename(path));
   const record = folder.read("record");
   const shim = identify(process.pid);
-  if (!record || !shim) return 1;
+  // Whoever started it has given up already.
+  if (!record || !shim || existsSync(folder.file("stop"))) return 1;
   const log = new LogWriter(folder.file("log"));
   const [program = "", ...args] = bridgeCommand(record, folder);
   const env = bridgeEnvironment(record, folder);

@@ -29,9 +29,26 @@ export async function startShim(folder: ProcessFolder, deadline: Deadline): Prom
     const fault = failure() ?? (folder.read("exit")?.incarnation === incarnation ? startFault(folder) : undefined);
     if (fault) throw fault;
     if (deadline.passed) {
-      writeFileSync(folder.file("stop"), "0");
-      if (run) signalProcess(run.shim, "SIGTERM");
+      await abandon(folder, incarnation, failure);
       throw deadline.fault(`starting ${folder.id}`);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/**
+ * Ends what was started, however far it has come, and waits for that: a shim that lived on would write into the
+ * folder of the next start. It ends by itself when it finds the stop file before it has a bridge.
+ */
+async function abandon(folder: ProcessFolder, incarnation: string, failure: () => Fault | undefined): Promise<void> {
+  writeFileSync(folder.file("stop"), "0");
+  const end = performance.now() + SHIM_END_MS;
+  let told = false;
+  while (!failure() && performance.now() < end) {
+    const run = folder.read("run");
+    if (!told && run?.incarnation === incarnation) {
+      signalProcess(run.shim, "SIGTERM");
+      told = true;
     }
     await sleep(POLL_MS);
   }
