@@ -1,4 +1,5 @@
 /** The TCP port for plain clients: newline-delimited JSON-RPC after one attach line (docs/wire.md). */
+import { LIMITS } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
 import { sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
@@ -15,6 +16,7 @@ export interface PortOptions {
   /** What clients have to know; the bearer token of REST. */
   token: string;
   connectionsMax?: number;
+  stalledMs?: number;
 }
 
 export interface TcpPort {
@@ -27,10 +29,11 @@ export interface TcpPort {
 /** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
 export function openPort(host: Host, options: PortOptions): TcpPort {
   const visitors = new Set<Visitor>();
+  const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs };
   const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
   const listener = listen(options, {
     open(socket) {
-      const visitor = new Visitor(host, options.token, () => visitors.delete(visitor));
+      const visitor = new Visitor(host, rules, () => visitors.delete(visitor));
       socket.data = visitor;
       visitor.near.adopt(socket);
       visitors.add(visitor);

@@ -16,6 +16,13 @@ export interface Host {
   release(session: string): void;
 }
 
+export interface VisitorRules {
+  /** What clients have to know. */
+  token: string;
+  /** A client that takes nothing for this long while there is something for it is cut. */
+  stalledMs: number;
+}
+
 const NEWLINE = 0x0a;
 /** A start may have to fetch an image first. */
 const START_MS = 600_000;
@@ -38,7 +45,7 @@ export class Visitor {
 
   constructor(
     private readonly host: Host,
-    private readonly token: string,
+    private readonly rules: VisitorRules,
     /** Called once, when nothing is left of this connection. */
     private readonly left: () => void,
   ) {}
@@ -101,7 +108,7 @@ export class Visitor {
   private attach(lineBytes: number): void {
     const all = Buffer.concat(this.parts);
     this.parts = [all.subarray(lineBytes + 1)];
-    const frame = readAttach(all.toString("utf8", 0, lineBytes), this.token);
+    const frame = readAttach(all.toString("utf8", 0, lineBytes), this.rules.token);
     if (frame instanceof Fault) return this.refuse(frame);
     clearTimeout(this.timer);
     this.stage = "opening";
@@ -146,7 +153,7 @@ export class Visitor {
       if (now === 0) clearTimeout(this.timer);
       else if (now === before) this.destroy();
       before = now;
-    }, LIMITS.stalledMs);
+    }, this.rules.stalledMs);
   }
 
   /** Nothing more will be sent: what is queued goes out, then the client has to close, too. */
@@ -157,7 +164,7 @@ export class Visitor {
     this.parts = [];
     this.near.end();
     this.near.resume();
-    this.timer = setTimeout(() => this.near.destroy(), LIMITS.stalledMs);
+    this.timer = setTimeout(() => this.near.destroy(), this.rules.stalledMs);
     this.leave();
   }
 
