@@ -7,6 +7,9 @@ import { LIMITS, formatFrame } from "./wire.ts";
 /** A peer whose machine is gone is noticed after this and ten unanswered probes, one a second. */
 const KEEPALIVE_MS = 15_000;
 
+/** A client that was sent everything has so long to close its side too, which spares it a reset. */
+const ANSWER_TO_END_MS = 200;
+
 export interface Listener {
   hostname: string;
   port: number;
@@ -59,9 +62,14 @@ export function listen(bridge: Bridge): Listener {
       onLastClosed = resolve;
       for (const connection of open) connection.leave();
       if (open.size === 0) resolve();
-      const timer = setTimeout(resolve, budgetMs);
+      const timers = [
+        setTimeout(() => {
+          for (const connection of open) if (connection.queuedBytes === 0) connection.terminate();
+        }, Math.min(budgetMs, ANSWER_TO_END_MS)),
+        setTimeout(resolve, budgetMs),
+      ];
       await promise;
-      clearTimeout(timer);
+      for (const timer of timers) clearTimeout(timer);
       for (const connection of open) connection.terminate();
     },
   };
