@@ -55,7 +55,9 @@ export const demo = command({
       say(step("Server", view.image, server.tookMs));
       say(detail(place(view)));
       say(detail(`sees ${sample} (${SAMPLE_FILES} files), ${server.how}`));
-      for (const line of lockIn(await manager.client.inspect(SERVER))) say(detail(line));
+      const inspection = await manager.client.inspect(SERVER);
+      for (const line of lockIn(inspection)) say(detail(line));
+      if (runtime === "docker") for (const gap of inspection.gaps) say(weaker(gap.message));
       const here: Place = { data, restPort, tcpPort, server: SERVER, root };
       const calls = await makeCalls(manager.client, root, say, signal);
       if (json) printJson({ runtime, ...here, view, calls, client: JSON.parse(clientConfiguration(here)) });
@@ -98,6 +100,10 @@ async function chooseRuntime(asked: Runtime | "auto", services: Services, say: (
 
 function detail(text: string): string {
   return onStdout.dim(`           ${oneLine(text)}`);
+}
+
+function weaker(message: string): string {
+  return `${onStdout.yellow("!")} Weaker   ${oneLine(message)}`;
 }
 
 function place(view: ServerView): string {

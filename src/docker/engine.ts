@@ -14,6 +14,9 @@ import { Fault } from "../base/fault.ts";
 import { checkEndpoint, type Endpoint, formatEndpoint } from "./endpoint.ts";
 import { engineFault, messageFault } from "./faults.ts";
 
+// docker-modem takes addresses apart with url.parse: the warning is for its makers, not for who runs Linkspan.
+process.noDeprecation = true;
+
 /** The API versions that Linkspan speaks: 1.40 is Engine 19.03, 1.51 Engine 28.5. Engines above serve their older versions. */
 export const API_MIN = "1.40";
 export const API_MAX = "1.51";

@@ -1,9 +1,12 @@
 /** `linkspan demo`: the real filesystem server from npm, on both runtimes, and nothing left when it has ended. */
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { Deadline } from "../../src/base/deadline.ts";
 import { inspectContainer } from "../../src/docker/containers.ts";
+import { inspectVolume } from "../../src/docker/volumes.ts";
 import { BINARY } from "../support/binary.ts";
 import { cleanEnv, inTerminal, linkspan, type Ran, tempDir } from "../support/cli.ts";
 import { engine, engineTest } from "../support/engine.ts";
@@ -27,9 +30,9 @@ function readProc(file: string): string {
 }
 
 /** Runs the demo with a temp directory of its own, in which it must leave nothing. */
-async function demo(...args: string[]): Promise<Ran> {
+async function demo(args: string[], env: Record<string, string> = {}): Promise<Ran> {
   await using temp = await tempDir("demo-test");
-  const ran = await linkspan(["demo", "--once", ...args], { env: { TMPDIR: temp.path }, timeoutMs: DEMO_MS });
+  const ran = await linkspan(["demo", "--once", ...args], { env: { TMPDIR: temp.path, ...env }, timeoutMs: DEMO_MS });
   expect(readdirSync(temp.path)).toEqual([]);
   expect(processesWith(temp.path)).toEqual([]);
   return ran;
@@ -54,7 +57,7 @@ test(
       holder.once("error", () => resolve());
       holder.listen(8080, "127.0.0.1", () => resolve());
     });
-    const told = expectAnswers(await demo("--runtime", "process", "--json"));
+    const told = expectAnswers(await demo(["--runtime", "process", "--json"]));
     holder.close();
     expect(told.view.runtime).toBe("process");
     expect(told.restPort).not.toBe(8080);
@@ -65,7 +68,7 @@ test(
 engineTest(
   "in a container, as JSON; the container is gone afterwards",
   async () => {
-    const told = expectAnswers(await demo("--runtime", "docker", "--json"));
+    const told = expectAnswers(await demo(["--runtime", "docker", "--json"]));
     expect(told.view.runtime).toBe("docker");
     const { id = "" } = told.view;
     expect(id).not.toBe("");
@@ -73,6 +76,40 @@ engineTest(
   },
   DEMO_MS,
 );
+
+engineTest(
+  "on an engine that does not see this machine's files: a copy of the folder in a volume, which goes, too",
+  async () => {
+    await using remote = await remoteEngine();
+    const env = { DOCKER_HOST: `tcp://${remote.address}:${remote.port}`, LINKSPAN_PUBLISH_ADDRESS: remote.address };
+    const ran = await demo([], env);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out).toContain("[FILE] hello.txt");
+    expect(ran.out).toContain("Weaker");
+    const [, volume = ""] = /copied into the volume (linkspan-demo-[0-9a-f]{8})/.exec(ran.out) ?? [];
+    expect(volume).not.toBe("");
+    expect(await inspectVolume(engine(), volume, Deadline.in(10_000))).toBeUndefined();
+  },
+  DEMO_MS,
+);
+
+/** The same engine at an address of this machine that is not loopback: nothing tells it from another machine's. */
+async function remoteEngine(): Promise<{ address: string; port: number } & AsyncDisposable> {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const address = addresses.find((one) => one.family === "IPv4" && !one.internal)?.address ?? "";
+  const { endpoint } = engine();
+  if (endpoint.kind !== "socket") throw new Error("the test engine is not at a socket");
+  const server = createServer((near) => {
+    const far = connect(endpoint.path);
+    near.pipe(far).pipe(near);
+    near.on("error", () => far.destroy());
+    far.on("error", () => near.destroy());
+  });
+  await once(server.listen(0, address), "listening");
+  const at = server.address();
+  if (at === null || typeof at === "string") throw new Error("no port");
+  return { address, port: at.port, [Symbol.asyncDispose]: async () => void server.close() };
+}
 
 test(
   "without an engine it says that there is no isolation, and works",

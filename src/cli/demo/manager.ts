@@ -64,12 +64,16 @@ export async function startManager(
 
 function serveArgs(config: string, restPort: number, tcpPort: number, runtime: string): string[] {
   const ports = ["--port", String(restPort), "--tcp-port", String(tcpPort)];
-  return ["--config", config, ...ports, "--runtime", runtime, "--stop-servers-on-exit", "--stdin-exit"];
+  // What the engine weakens is shown instead: Docker Desktop, for one, cannot close a server's network quite as tightly.
+  const more = ["--allow-weaker", "--stop-servers-on-exit", "--stdin-exit"];
+  return ["--config", config, ...ports, "--runtime", runtime, ...more];
 }
 
-/** The user's settings are for the user's manager. */
+/** The user's settings are for the user's manager; how the engine is reached is the same for both. */
 function withoutOurs(env: Record<string, string | undefined>): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(LINKSPAN_|MCP_|BUN_BE_BUN$)/.test(name)));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^(LINKSPAN_(?!PUBLISH_)|MCP_|BUN_BE_BUN$)/.test(name)),
+  );
 }
 
 async function answering(data: string, ended: Promise<Fault>, deadline: Deadline): Promise<ManagerClient> {
