@@ -29,6 +29,8 @@ export type Happening =
   /** A server process inside has ended by itself; the bridge runs on. */
   | { kind: "process-ended"; reason: string }
   | { kind: "stop" }
+  /** An instance of an earlier manager. */
+  | { kind: "found"; state: Instance["state"]; exit?: Instance["exit"] }
   | { kind: "stopped" }
   /** The engine's word. `anew`: another incarnation than the one that was known. */
   | { kind: "engine"; state: Instance["state"]; anew: boolean; exit?: Instance["exit"] };
@@ -62,6 +64,8 @@ export function next(now: Condition, happening: Happening, retries: number): Con
       return ALIVE.has(now.state) ? { state: "stopping", misses: 0 } : now;
     case "stopped":
       return now.state === "defined" ? now : { state: "stopped", misses: 0 };
+    case "found":
+      return found(now, happening);
     case "engine":
       return engine(now, happening);
   }
@@ -120,12 +124,24 @@ export function isNews(known: Instance | undefined, heard: Instance, busy: boole
   return known.incarnation === heard.incarnation || heard.since >= known.since;
 }
 
+/** 128 + 15, as shells and engines say it. */
+const SIGTERM_CODE = 143;
 const STARTING: Condition = { state: "starting", misses: 0 };
+
+function found(now: Condition, { state, exit }: Extract<Happening, { kind: "found" }>): Condition {
+  if (state === "pending" || state === "lost") return now;
+  if (state !== "ended") return STARTING;
+  // Killed: by a stop of the earlier manager, most likely. A crash would say that it is one.
+  if (exit?.reason === "killed") return { state: "stopped", reason: exit.message, misses: 0 };
+  return ended(STARTING, exit);
+}
 
 function ended(now: Condition, exit: Instance["exit"]): Condition {
   // A start knows best why its container ended and says so itself; a stop expects it.
   if (now.state !== "ready" && now.state !== "unhealthy" && now.state !== "starting") return now;
-  if (exit?.reason === "finished") return { state: "stopped", reason: exit.message, misses: 0 };
+  // A SIGTERM is how engines stop a container that somebody wants stopped.
+  const asked = exit?.reason === "finished" || (exit?.reason === "killed" && exit.code === SIGTERM_CODE);
+  if (asked) return { state: "stopped", reason: exit.message, misses: 0 };
   return { state: "failed", reason: exit?.message ?? "it ended without a word", misses: 0 };
 }
 

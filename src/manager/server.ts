@@ -158,11 +158,8 @@ export class Server {
     await this.operate(async () => {
       if (this.alive) return;
       this.instance = instance;
-      const { state, exit } = instance;
-      if (state === "pending") return;
-      this.status.apply({ kind: "engine", state: "running", anew: true });
-      if (state === "ended" || state === "lost") this.status.apply({ kind: "engine", state, anew: false, exit });
-      else await this.contact.resume();
+      this.status.apply({ kind: "found", state: instance.state, exit: instance.exit });
+      if (this.alive) await this.contact.resume();
     });
   }
 

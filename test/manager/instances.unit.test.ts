@@ -23,6 +23,9 @@ const engine = (state: Instance["state"], anew = false, exit?: Instance["exit"])
   exit,
 });
 const oom = engine("ended", false, { code: 137, reason: "oom", message: "killed for memory" });
+const killed = (code: number) => engine("ended", false, { code, reason: "killed", message: `signal ${code - 128}` });
+const found = (happening: Happening): Happening =>
+  happening.kind === "engine" ? { kind: "found", state: happening.state, exit: happening.exit } : happening;
 const finished = engine("ended", false, { code: 0, reason: "finished", message: "ended with exit code 0" });
 
 /** From a state, through happenings, to a state (and its reason). */
@@ -71,6 +74,14 @@ const TABLE: [from: ServerState, through: Happening[], to: ServerState, reason?:
   ["unhealthy", [engine("running", true)], "starting"],
   ["ready", [oom], "failed", "killed for memory"],
   ["ready", [finished], "stopped", "ended with exit code 0"],
+  ["ready", [killed(137)], "failed", "signal 9"],
+  ["ready", [killed(143)], "stopped", "signal 15"],
+  ["defined", [found(engine("running"))], "starting"],
+  ["defined", [found(engine("paused")), unanswered], "unhealthy", "refused"],
+  ["defined", [found(engine("pending"))], "defined"],
+  ["defined", [found(killed(137))], "stopped", "signal 9"],
+  ["defined", [found(oom)], "failed", "killed for memory"],
+  ["defined", [found(finished)], "stopped", "ended with exit code 0"],
   ["ready", [engine("ended")], "failed", "it ended without a word"],
   ["unhealthy", [oom], "failed", "killed for memory"],
   ["ready", [engine("lost")], "failed", "it was removed by somebody else"],
