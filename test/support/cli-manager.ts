@@ -1,4 +1,4 @@
-/** A real manager on the process runtime with a data directory of its own, for the tests of commands. */
+/** A real manager with a data directory of its own, for the tests of commands. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BINARY } from "./binary.ts";
@@ -19,10 +19,10 @@ export interface CliManager extends AsyncDisposable {
 }
 
 /** Everything that this manager, or one that a command starts in the background, leaves is in `dir` and goes with it. */
-export async function cliManager(name: string): Promise<CliManager> {
+export async function cliManager(name: string, runtime: "process" | "docker" = "process"): Promise<CliManager> {
   const { path: dir, ...temp } = await tempDir(`cli-${name}`);
   mkdirSync(join(dir, "linkspan"));
-  const settings = { manager: { runtime: "process", allowWeaker: true, stopServersOnExit: true }, servers: {} };
+  const settings = { manager: { runtime, allowWeaker: runtime === "process", stopServersOnExit: true }, servers: {} };
   writeFileSync(join(dir, "linkspan", "linkspan.yaml"), JSON.stringify(settings));
   const env = { LINKSPAN_DATA_DIR: join(dir, "data"), XDG_CONFIG_HOME: dir, HOME: dir };
   const child = Bun.spawn([BINARY, "serve", "--port", "0", "--tcp-port", "0"], {
