@@ -13,7 +13,7 @@ import { LIMITS } from "../../bridge/wire.ts";
 const REQUESTS_MAX = 65_536;
 
 export class InFlight {
-  /** Messages that the client has sent; empty lines are none. */
+  /** Lines that the client has sent, whatever is in them: the bridge counts the same, which a resume relies on. */
   messages = 0;
   /** Requests among them. */
   requests = 0;
@@ -52,7 +52,7 @@ export class InFlight {
   private readonly onReceived: OnLine = (bytes, start, end) => this.settle(classify(bytes, start, end));
 
   private note(envelope: Envelope): void {
-    if (envelope.kind !== "blank") this.messages += 1;
+    this.messages += 1;
     if (envelope.kind === "request") this.add(envelope.id);
     else if (envelope.kind === "batch") {
       for (const item of envelope.items) if (item.kind === "request") this.add(item.id);

@@ -8,7 +8,7 @@ test("requests are in flight until their answer, and come out as they were writt
   const ids = ["0", "9007199254740993", '"a\\"b"', '"1"', "-1"];
   flight.sent(bytes(...ids.map((id) => `{"jsonrpc":"2.0","id":${id},"method":"m"}`)));
   flight.sent(bytes('{"jsonrpc":"2.0","method":"notifications/x"}', "", '{"jsonrpc":"2.0","id":7,"result":{}}'));
-  expect(flight).toMatchObject({ size: 5, requests: 5, messages: 7 });
+  expect(flight).toMatchObject({ size: 5, requests: 5, messages: 8 });
   flight.received(
     bytes('{"result":{},"jsonrpc":"2.0","id":0}', '{"jsonrpc":"2.0","id":"1","error":{"code":1,"message":""}}'),
   );
