@@ -63,9 +63,12 @@ export function listen(bridge: Bridge): Listener {
       for (const connection of open) connection.leave();
       if (open.size === 0) resolve();
       const timers = [
-        setTimeout(() => {
-          for (const connection of open) if (connection.queuedBytes === 0) connection.terminate();
-        }, Math.min(budgetMs, ANSWER_TO_END_MS)),
+        setTimeout(
+          () => {
+            for (const connection of open) if (connection.queuedBytes === 0) connection.terminate();
+          },
+          Math.min(budgetMs, ANSWER_TO_END_MS),
+        ),
         setTimeout(resolve, budgetMs),
       ];
       await promise;

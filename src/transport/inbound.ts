@@ -5,11 +5,7 @@
  * when the connection is lost, and after a resume the bridge sends a message again that has come only in part.
  */
 import { LineSplitter, type OnLine, RangeJoiner } from "../../bridge/lines.ts";
-import { CONTROL_PREFIX, LIMITS } from "../../bridge/wire.ts";
-
-const PREFIX = Buffer.from(CONTROL_PREFIX);
-/** The first byte of the prefix that no JSON-RPC message has in this place: the `l` of `{"link":`. */
-const TELLING = 2;
+import { isControl, LIMITS } from "../../bridge/wire.ts";
 
 export interface InboundEvents {
   /** Whole lines with their newlines; the bytes may be kept. */
@@ -40,7 +36,7 @@ export class Inbound {
   }
 
   private readonly onLine: OnLine = (bytes, start, end) => {
-    if (isControl(bytes, start)) {
+    if (isControl(bytes, start, end)) {
       this.joined.flush();
       if (end - start > LIMITS.controlBytes) this.events.overlong();
       else this.events.control(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString());
@@ -49,13 +45,4 @@ export class Inbound {
     this.messages += 1;
     this.joined.add(bytes, start, end);
   };
-}
-
-/** A line ends with a newline, so the compare cannot run past it into the next one. */
-function isControl(bytes: Uint8Array, start: number): boolean {
-  if (bytes[start + TELLING] !== PREFIX[TELLING]) return false;
-  for (let index = 0; index < PREFIX.byteLength; index += 1) {
-    if (bytes[start + index] !== PREFIX[index]) return false;
-  }
-  return true;
 }
