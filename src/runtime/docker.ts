@@ -1,5 +1,5 @@
 /** Servers in containers of a Docker engine (or one that speaks its API, such as Podman's). */
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import {
   type ContainerConfig,
@@ -62,6 +62,7 @@ const LIST_WIDTH = 8;
 const LOG_OPEN_MS = 10_000;
 /** Names tried for one container before giving up. */
 const NAMES_MAX = 20;
+const NAME_RETRY_MS = 20;
 
 export class DockerRuntime implements Runtime {
   readonly kind = "docker";
@@ -237,15 +238,20 @@ export class DockerRuntime implements Runtime {
     deadline: Deadline,
   ): Promise<string> {
     const base = `linkspan-${owner.instance}-${spec.name}`;
-    for (let count = 1; count <= NAMES_MAX; count++) {
+    for (let count = 1; count <= NAMES_MAX;) {
+      const name = count === 1 ? base : `${base}-${count}`;
       try {
-        return await createContainer(engine, count === 1 ? base : `${base}-${count}`, config, deadline);
+        return await createContainer(engine, name, config, deadline);
       } catch (error) {
         if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
-        // The same manager in another process may have been faster with the very same server.
-        const adopted = await this.find(spec, owner, deadline);
-        if (adopted) return adopted.id;
       }
+      // The same manager in another process may have been faster with the very same server.
+      const adopted = await this.find(spec, owner, deadline);
+      if (adopted) return adopted.id;
+      // While the engine makes or removes its owner, a name is taken and nobody's.
+      const holder = await inspectContainer(engine, name, deadline);
+      if (holder && holder.State.Status !== "removing") count++;
+      else await sleep(NAME_RETRY_MS, deadline.signal);
     }
     throw new Fault("conflict", `the names ${base} to ${base}-${NAMES_MAX} are all taken`);
   }
