@@ -9,7 +9,6 @@ import { listContainers } from "../../src/docker/containers.ts";
 import { inspectNetwork } from "../../src/docker/networks.ts";
 import { LABEL } from "../../src/runtime/labels.ts";
 import { open } from "../support/docker-subject.ts";
-import { ENGINE_HOST } from "../support/engine.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
 import { until } from "../support/until.ts";
 
