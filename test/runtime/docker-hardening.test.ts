@@ -209,11 +209,7 @@ describe("what never stays behind", () => {
     })();
     await until("the first look", () => states.includes("pending"));
     proxy.cut();
-    const beside = open({
-      instance: bench.instance,
-      dataDir: bench.folder,
-      env: { ...process.env, ...(ENGINE_HOST ? { DOCKER_HOST: ENGINE_HOST } : {}) },
-    });
+    const beside = open({ instance: bench.instance, dataDir: bench.folder });
     await beside.start(instance.id, bench.deadline());
     await until("the start", () => states.includes("running"));
     proxy.cut();

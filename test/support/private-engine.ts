@@ -8,6 +8,9 @@ import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { findEndpoint } from "../../src/docker/endpoint.ts";
 import { Engine } from "../../src/docker/engine.ts";
+import { listVolumes, removeVolume } from "../../src/docker/volumes.ts";
+import { LABEL } from "../../src/runtime/labels.ts";
+import { testBridge } from "./docker-subject.ts";
 
 export interface RunEngine {
   /** For DOCKER_HOST; undefined where the default is used or there is none. */
@@ -23,6 +26,18 @@ const START_MS = 60_000;
 const STOP_MS = 30_000;
 const KEEPER = join(import.meta.dir, "engine-keeper.ts");
 
+/** The volumes with the bridge under test: each build makes another one, of some 110 MB. Test images are small and stay. */
+async function removeBridges(engine: Engine): Promise<void> {
+  const hash = await testBridge().then(
+    (files) => files.hash.slice(0, 12),
+    () => undefined,
+  );
+  const volumes = hash ? await listVolumes(engine, { label: [LABEL.bridge] }, Deadline.in(STOP_MS)) : [];
+  for (const { Name } of volumes.filter((volume) => volume.Name.endsWith(`-${hash}`))) {
+    await removeVolume(engine, Name, Deadline.in(STOP_MS)).catch(() => {});
+  }
+}
+
 /** Never throws: tests that need an engine are skipped loudly where there is none. */
 export async function startEngine(): Promise<RunEngine> {
   if (process.env.LINKSPAN_TEST_ENGINE === "none") return absent("LINKSPAN_TEST_ENGINE=none");
@@ -32,7 +47,7 @@ export async function startEngine(): Promise<RunEngine> {
     return {
       host: process.env.DOCKER_HOST,
       note: `engine ${engine.version}, the machine's own`,
-      close: async () => {},
+      close: () => removeBridges(engine).catch(() => {}),
     };
   } catch (error) {
     const obstacle = obstacleToPrivate();
