@@ -15,8 +15,9 @@ test("uses the first address that accepts, TCP or unix, and says why when none d
   await using dir = await tempDir("transport");
   const path = join(dir.path, "s");
   using far = peer((line, socket) => void (isAttach(line) && socket.write(ATTACHED)), { unix: path });
-  const closed = { kind: "tcp", host: "127.0.0.1", port: 1 } as const;
-  const session = await dialSession({ addresses: [closed, far.endpoint], token: "t0", session: "s1" }, soon());
+  const closed = peer(() => {});
+  closed[Symbol.dispose]();
+  const session = await dialSession({ addresses: [closed.endpoint, far.endpoint], token: "t0", session: "s1" }, soon());
   expect(session).toMatchObject({ id: "s1", incarnation: "i1", resumed: false, messageBytes: 16 * 1024 ** 2 });
   expect(JSON.parse(far.lines[0] ?? "")).toEqual({
     link: "attach",
@@ -27,8 +28,11 @@ test("uses the first address that accepts, TCP or unix, and says why when none d
     received: 0,
   });
   session.destroy();
-  const failed = dialSession({ addresses: [closed, { kind: "unix", path: `${path}-none` }] }, soon());
-  await expect(failed).rejects.toMatchObject({ kind: "unreachable", message: expect.stringContaining("127.0.0.1:1") });
+  const failed = dialSession({ addresses: [closed.endpoint, { kind: "unix", path: `${path}-none` }] }, soon());
+  await expect(failed).rejects.toMatchObject({
+    kind: "unreachable",
+    message: expect.stringContaining("cannot connect to 127.0.0.1:"),
+  });
   await expect(dialSession({ addresses: [] }, soon())).rejects.toMatchObject({ kind: "unreachable" });
 });
 
