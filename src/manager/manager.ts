@@ -189,7 +189,7 @@ export class Manager implements AsyncDisposable {
   }
 
   readiness(): Readiness {
-    if (this.ending.signal.aborted) return { ready: false, reason: "the manager is ending" };
+    if (this.closed) return { ready: false, reason: "the manager is ending" };
     const { reason } = this.recovery;
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
@@ -222,8 +222,8 @@ export class Manager implements AsyncDisposable {
 
   private async admitted(deadline: Deadline): Promise<void> {
     this.touch();
-    if (!this.ending.signal.aborted) await deadline.race("finding the servers that run already", this.recovery.first);
-    if (this.ending.signal.aborted) throw new Fault("unreachable", "the manager is ending");
+    if (!this.closed) await deadline.race("finding the servers that run already", this.recovery.first);
+    if (this.closed) throw new Fault("unreachable", "the manager is ending");
   }
 
   private async defined(name: string, body: ServerBody, deadline: Deadline) {
@@ -256,14 +256,17 @@ export class Manager implements AsyncDisposable {
   }
 
   private async end(deadline: Deadline): Promise<void> {
-    this.ending.abort();
     clearInterval(this.sweeper);
+    for (const server of this.registry.all()) server.abortStart();
+    // What an earlier manager has left is ours to remove, too.
+    const found = this.recovery.first;
+    if (this.options.stopServersOnExit) await deadline.race("finding what runs", found).catch(() => {});
     const servers = this.registry.all();
-    for (const server of servers) server.abortStart();
     try {
       const there = servers.filter((server) => server.present || server.busy);
       if (this.options.stopServersOnExit) await this.removeAll(there, deadline);
     } finally {
+      this.ending.abort();
       for (const server of servers) server.detach();
       this.log.close();
       this.state.close();

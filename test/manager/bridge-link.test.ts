@@ -101,12 +101,12 @@ test("hands over the secrets to every new bridge before it says that it answers"
 });
 
 test("waiting ends when the instance has ended, with its reason, and with the deadline, with the last one", async () => {
-  const nobody = { addresses: () => [{ kind: "tcp", host: "127.0.0.1", port: 1 } as const] };
+  const nobody = { addresses: () => [{ kind: "unix", path: "/nowhere/bridge.sock" } as const] };
   await using found = await bench(nobody);
   const over = new Fault("server-failed", "it ended");
   expect(await found.link.connect(() => over, Deadline.in(5_000)).catch((fault: unknown) => fault)).toBe(over);
   const late = await found.link.connect(() => undefined, Deadline.in(300)).catch((fault: unknown) => Fault.from(fault));
-  expect(late).toMatchObject({ kind: "timeout", message: expect.stringContaining("127.0.0.1:1") });
+  expect(late).toMatchObject({ kind: "timeout", message: expect.stringContaining("/nowhere/bridge.sock") });
   const cancelled = new AbortController();
   setTimeout(() => cancelled.abort(), 20);
   const deadline = Deadline.in(60_000, cancelled.signal);

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { SILENT } from "../../src/base/log.ts";
-import { openDataDir } from "../../src/manager/data-dir.ts";
+import { type DataDir, openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager, type ManagerOptions } from "../../src/manager/manager.ts";
 import type { ServerBody, ServerBodyInput } from "../../src/model/server-spec.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
 import { ProcessRuntime } from "../../src/runtime/process.ts";
 import { dialSession } from "../../src/transport/session.ts";
 import { parseBody } from "./specs.ts";
@@ -21,11 +22,17 @@ export interface Stage extends AsyncDisposable {
   reopen(options?: Partial<ManagerOptions>): Promise<Manager>;
 }
 
-export async function openStage(name: string, options: Partial<ManagerOptions> = {}): Promise<Stage> {
+const processes = ({ path }: DataDir): Runtime => new ProcessRuntime({ dataDir: path });
+
+export async function openStage(
+  name: string,
+  options: Partial<ManagerOptions> = {},
+  runtimeOf: (dir: DataDir) => Runtime = processes,
+): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), `linkspan-manager-${name}-`));
   const open = (more: Partial<ManagerOptions>) => {
     const dataDir = openDataDir(join(folder, "data"), SILENT);
-    const runtime = new ProcessRuntime({ dataDir: dataDir.path });
+    const runtime = runtimeOf(dataDir);
     const common = { servers: [], log: SILENT, allowWeaker: true, stopServersOnExit: false };
     return new Manager({ runtime, dataDir, ...common, ...options, ...more });
   };
@@ -39,7 +46,6 @@ export async function openStage(name: string, options: Partial<ManagerOptions> =
     },
     async [Symbol.asyncDispose]() {
       const last = await stage.reopen({ stopServersOnExit: true, servers: [] });
-      await last.stop("nothing", soon()).catch(() => {});
       await last.close(soon());
       await rm(folder, { recursive: true, force: true });
     },
