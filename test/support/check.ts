@@ -4,7 +4,10 @@ const STEPS: { name: string; command: string[] }[] = [
   { name: "lint", command: ["oxlint", "--deny-warnings"] },
   { name: "types", command: ["bun", "check", "--no-script"] },
   { name: "unused", command: ["knip", "--no-progress"] },
-  { name: "style and unit tests", command: ["bun", "test", "test/tidy", "test/base", "test/model", ".unit.test.ts"] },
+  {
+    name: "style and unit tests",
+    command: ["bun", "test", "--only-failures", "test/tidy", "test/base", "test/model", ".unit.test.ts"],
+  },
 ];
 
 for (const { name, command } of STEPS) {
