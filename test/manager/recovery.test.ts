@@ -2,26 +2,16 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Fault } from "../../src/base/fault.ts";
 import type { Manager } from "../../src/manager/manager.ts";
 import { until } from "../support/until.ts";
 import { parseBody, parseSpec } from "./specs.ts";
-import { ask, fixture, openStage, quiet, soon } from "./stage.ts";
+import { ask, faultOf, fixture, openStage, quiet, soon } from "./stage.ts";
 
 const PLAIN = fixture("plain-server.ts");
 const SECRET = "kept ü safe";
 const TELLS = `process.stdin.on("data", () => console.log(JSON.stringify({ jsonrpc: "2.0", id: 1, result: process.env.KEY })))`;
 const KEEPER = parseBody({ image: `exec:${process.execPath}`, args: ["-e", TELLS], secrets: { KEY: SECRET } });
 const front = (server: string) => ({ server, pid: process.pid, ppid: process.ppid });
-
-async function faultOf(work: Promise<unknown>): Promise<Fault> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof Fault) return error;
-  throw new Error(`expected a fault, got ${String(error)}`);
-}
 
 const ready = (manager: Manager, name: string) =>
   until(

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
+import { Fault } from "../../src/base/fault.ts";
 import { SILENT } from "../../src/base/log.ts";
 import { type DataDir, openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager, type ManagerOptions } from "../../src/manager/manager.ts";
@@ -83,4 +84,14 @@ export async function ask(manager: Manager, server: string, tool: string, text =
     session.destroy();
     manager.release(grant.session);
   }
+}
+
+/** The fault with which the work ends. */
+export async function faultOf(work: Promise<unknown>): Promise<Fault> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof Fault) return error;
+  throw new Error(`expected a fault, got ${String(error)}`);
 }
