@@ -45,7 +45,8 @@ export class Opening {
     private readonly warn: (message: string) => void,
   ) {}
 
-  async open(report: Report): Promise<{ grant: SessionGrant; session: Session }> {
+  /** Finds the server, has it started if need be, dials its bridge. Faults: whatever stands in the way. */
+  async open(report: Report): Promise<Session> {
     const deadline = Deadline.in(START_MS, this.cancelled.signal);
     this.sign();
     try {
@@ -65,8 +66,7 @@ export class Opening {
         deadline,
       );
       const { addresses, token, session: id } = this.grant;
-      const session = await dialSession({ addresses, token, session: id }, deadline.within(DIAL_MS));
-      return { grant: this.grant, session };
+      return await dialSession({ addresses, token, session: id }, deadline.within(DIAL_MS));
     } catch (error) {
       if (!this.silent) throw error;
       throw new Fault("timeout", `${this.asked.server} did not start: nothing was heard of it for ${SILENT_MS} ms`, {
@@ -78,6 +78,7 @@ export class Opening {
     }
   }
 
+  /** Ends an `open` that is under way; it then rejects. */
   cancel(): void {
     clearTimeout(this.silence);
     this.cancelled.abort();

@@ -4,10 +4,11 @@
  */
 import { LIMITS } from "../../bridge/wire.ts";
 import { Fault } from "../base/fault.ts";
-import type { ProgressView, SessionGrant } from "../model/views.ts";
+import type { ProgressView } from "../model/views.ts";
 import type { Session, SessionEnd } from "../transport/session.ts";
 import { InFlight } from "./in-flight.ts";
 import { errorAnswer, openingTokens, progressNotice, sentence } from "./messages.ts";
+import type { Opening } from "./opening.ts";
 import { ClientOutput, readClient } from "./stdio.ts";
 
 /** What the client may write before the server is there; then it is held back. */
@@ -23,14 +24,6 @@ const TERMINATE_MS = 500;
 
 const NEWLINE = 0x0a;
 
-/** What the front does with the manager. */
-export interface Opening {
-  /** Finds the server, starts it if needed, dials its bridge. */
-  open(report: (progress: ProgressView) => void): Promise<{ grant: SessionGrant; session: Session }>;
-  /** Ends a start that is under way; `open` then rejects. */
-  cancel(): void;
-}
-
 export class Relay {
   private readonly inFlight = new InFlight();
   private readonly output: ClientOutput;
@@ -43,6 +36,8 @@ export class Relay {
   private bufferedBytes = 0;
   private progressCount = 0;
   private inputEnded = false;
+  /** The outcome is clear; whatever comes now comes too late. */
+  private left = false;
   /** Monotonic milliseconds; set when the client ends its input. */
   private endsAt = 0;
   private lastByte = NEWLINE;
@@ -52,7 +47,7 @@ export class Relay {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly opening: Opening,
+    private readonly opening: Pick<Opening, "open" | "cancel">,
     private readonly warn: (message: string) => void,
   ) {
     this.output = new ClientOutput(() => this.leave(0));
@@ -64,8 +59,8 @@ export class Relay {
     this.opening
       .open((progress) => this.progress(progress))
       .then(
-        ({ session }) => this.opened(session),
-        (error) => this.over(Fault.from(error), Fault.from(error).faces.exit),
+        (session) => (this.left ? session.detach() : this.opened(session)),
+        (error) => this.left || this.over(Fault.from(error), Fault.from(error).faces.exit),
       );
     const code = await this.outcome.promise;
     clearTimeout(this.timer);
@@ -198,6 +193,7 @@ export class Relay {
   }
 
   private leave(code: number): void {
+    this.left = true;
     this.fault ??= new Fault("cancelled", "the session has ended");
     this.opening.cancel();
     this.session?.detach();

@@ -6,7 +6,7 @@ import { BINARY } from "../support/binary.ts";
 import { cleanEnv, tempDir } from "../support/cli.ts";
 import { until } from "../support/until.ts";
 import type { Launch } from "./launch.ts";
-import { RawFront } from "./raw-front.ts";
+import { INITIALIZE, RawFront } from "./raw-front.ts";
 
 const PLAIN = join(import.meta.dir, "../fixtures/plain-server.ts");
 const CONFIG = `
@@ -59,6 +59,22 @@ test("--embedded needs no other process and takes its server with it", async () 
   front.endInput();
   expect(await front.ended()).toBe(0);
   expect(alive(server)).toBe(false);
+}, 60_000);
+
+test("a signal during a start ends the front at once, with an answer and without a word about the start", async () => {
+  await using at = await home();
+  // A manager that hears the question and says nothing.
+  let asked = false;
+  using silent = Bun.listen({ unix: join(at.path, "silent.sock"), socket: { data: () => void (asked = true) } });
+  const launch = at.launch("plain");
+  launch.env.LINKSPAN_URL = `unix://${silent.unix}`;
+  await using front = new RawFront(launch);
+  const id = front.ask("initialize", INITIALIZE);
+  await until("the front's question to the manager", () => asked);
+  front.process.kill("SIGTERM");
+  expect(await front.ended(2_000)).toBe(0);
+  expect((await front.answered(id)).error?.code).toBe(-32800);
+  expect(front.stderr).toBe("");
 }, 60_000);
 
 test("--embedded says why a server does not start", async () => {
