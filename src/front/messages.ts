@@ -10,8 +10,10 @@ export function errorAnswer(id: string, fault: Fault): string {
 }
 
 /** Message and hint as people read them; most clients show nothing but `message`. */
-export function sentence(fault: Fault): string {
-  return fault.hint === undefined ? fault.message : `${fault.message.replace(/[.\s]+$/, "")}. ${fault.hint}`;
+export function sentence({ message, hint }: Fault): string {
+  if (hint === undefined) return message;
+  // A hint may begin with a command, which must not be capitalised.
+  return `${message.replace(/[.\s]+$/, "")}${/^[a-z]/.test(hint) ? ";" : "."} ${hint}`;
 }
 
 /** `notifications/progress` for a request that carries a token; `token` as JSON text. */

@@ -85,6 +85,20 @@ describe("in the middle of a call", () => {
   );
 });
 
+engineTest(
+  "an image that cannot be had: initialize is answered with the reason",
+  async () => {
+    await using stage = await Stage.open("docker");
+    // Refused at once: nobody listens for a registry on this machine's discard port.
+    await using front = new RawFront(stage.front("localhost:9/linkspan-test/nothing:1"));
+    const { error } = await front.initialize(60_000);
+    expect(error?.message).toContain("localhost:9/linkspan-test/nothing:1");
+    expect(await front.ended()).toBeGreaterThan(0);
+    expect(front.stderr).toContain("linkspan-test/nothing");
+  },
+  120_000,
+);
+
 /** The bridge is the parent of the server's process. */
 async function parentOf(pid: number): Promise<number> {
   const status = await Bun.file(`/proc/${pid}/status`).text();

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/base/fault.ts";
 import { parseArguments } from "../../src/front/arguments.ts";
-import { errorAnswer, openingTokens, progressNotice } from "../../src/front/messages.ts";
+import { errorAnswer, openingTokens, progressNotice, sentence } from "../../src/front/messages.ts";
 import { terminalName } from "../../src/front/terminal.ts";
 
 test("an error answer carries the id as it came, the code of its kind, and the hint where people read", () => {
@@ -14,6 +14,13 @@ test("an error answer carries the id as it came, the code of its kind, and the h
     message: "no server is called x. Try `linkspan ps`.",
     data: { kind: "not-found", message: "no server is called x.", hint: "Try `linkspan ps`.", data: { near: ["y"] } },
   });
+});
+
+test("message and hint make one text, whatever the hint begins with", () => {
+  expect(sentence(new Fault("internal", "It broke."))).toBe("It broke.");
+  expect(sentence(new Fault("internal", "it broke", { hint: "linkspan ps shows more" }))).toBe(
+    "it broke; linkspan ps shows more",
+  );
 });
 
 test("progress goes to opening requests that carry a token, and to nothing else", () => {
