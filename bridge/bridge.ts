@@ -168,6 +168,11 @@ export class Bridge implements SessionHost {
     this.endIfDrained();
   }
 
+  /** Ends an unused bridge without a moment in which a session could still begin and then be cut. */
+  drainWhenIdle(): void {
+    if (this.live.size === 0) this.drain();
+  }
+
   /** Ends every session within `budgetMs`, then the bridge. The first ending counts; a later one can be faster. */
   stop(ending: Ending, budgetMs = this.stopMs): void {
     this.ending ??= ending;

@@ -17,7 +17,11 @@ export function obey(bridge: Bridge, frame: DialerFrame, answer: (frame: BridgeF
       bridge.renewLease(frame.ttlMs);
       return undefined;
     case "drain":
-      bridge.drain();
+      if (!frame.whenIdle) bridge.drain();
+      else {
+        bridge.drainWhenIdle();
+        answer({ link: "health", ...bridge.health() });
+      }
       return undefined;
     case "exit":
       bridge.stop({ code: 0, why: "a manager asked for it" }, frame.graceMs);

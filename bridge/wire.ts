@@ -73,8 +73,11 @@ export const dialerFrame = v.variant("link", [
     link: v.literal("configure"),
     env: v.record(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), v.string()),
   }),
-  /** Lets live sessions finish, refuses new ones, then the bridge exits 0. */
-  v.object({ link: v.literal("drain") }),
+  /**
+   * Lets live sessions finish, refuses new ones, then the bridge exits 0. With `whenIdle` only if there is no session at
+   * that moment, else nothing changes; either way a `health` frame says which.
+   */
+  v.object({ link: v.literal("drain"), whenIdle: v.optional(v.boolean()) }),
   /** Ends every session and the bridge within `graceMs`. */
   v.object({ link: v.literal("exit"), graceMs: count }),
 ]);

@@ -86,6 +86,12 @@ export class Control implements AsyncDisposable {
     this.connection.send({ link: "drain" });
   }
 
+  /** Drains the bridge if it has no session, as one step. False: it has one, and goes on as if nothing had been asked. */
+  async drainWhenIdle(deadline: Deadline): Promise<boolean> {
+    const frame = await this.ask("health", { link: "drain", whenIdle: true }, "the end of an unused bridge", deadline);
+    return frame.link === "health" && frame.status === "draining";
+  }
+
   /** Every session and the bridge end within `graceMs`. */
   exit(graceMs: number): void {
     this.connection.send({ link: "exit", graceMs });

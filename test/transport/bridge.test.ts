@@ -77,3 +77,19 @@ test("control: health, secrets for servers that start later, word of every exit,
   expect(await promise).toBeUndefined();
   expect(await bridge.process.exited).toBe(0);
 });
+
+test("an unused bridge is drained as one step; one with a session does not notice that it was asked", async () => {
+  await using bridge = await TestBridge.start(fixture("plain-server.ts"));
+  const control = await dialControl({ addresses: [address(bridge)], token: TOKEN }, {}, soon());
+  const { session, lines } = await open(bridge, "one");
+  call(session, 1, "echo", { text: "before" });
+  await until("the answer", () => lines.length === 1);
+  expect(await control.drainWhenIdle(soon())).toBe(false);
+  expect(await control.health(soon())).toMatchObject({ status: "ok", sessions: 1 });
+  call(session, 2, "echo", { text: "after" });
+  await until("the second answer", () => lines.length === 2);
+  session.detach();
+  await until("the end of the session", async () => (await control.health(soon())).processes === 0);
+  expect(await control.drainWhenIdle(soon())).toBe(true);
+  expect(await bridge.process.exited).toBe(0);
+});
