@@ -56,7 +56,7 @@ async function serve(asked: Arguments): Promise<void> {
   let idle = false;
   try {
     doors = openDoors(manager, asked, settings, log);
-    idle = await untilOver(manager, asked.idleExitMs, signalled);
+    idle = await untilOver(manager, doors, asked.idleExitMs, signalled);
     log.info(idle ? "the manager ends: nobody needs it" : "the manager ends");
   } finally {
     // Whoever comes now is refused; what is in flight still has its manager.
@@ -132,10 +132,12 @@ function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: 
 }
 
 /** Resolves at a signal (false) or when nobody has needed the manager for that long (true). */
-async function untilOver(manager: Manager, idleExitMs: number, signalled: AbortSignal): Promise<boolean> {
+async function untilOver(manager: Manager, doors: Doors, idleExitMs: number, signalled: AbortSignal): Promise<boolean> {
   while (!signalled.aborted) {
     await sleep(IDLE_POLL_MS, signalled).catch(() => {});
-    if (idleExitMs > 0 && !signalled.aborted && manager.idleMs() >= idleExitMs) return true;
+    // Somebody who follows a log or the events is there, too.
+    const listening = doors.api.pending > 0;
+    if (idleExitMs > 0 && !signalled.aborted && manager.idleMs(listening) >= idleExitMs) return true;
   }
   return false;
 }

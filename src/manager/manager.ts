@@ -197,10 +197,11 @@ export class Manager implements AsyncDisposable {
   /**
    * Milliseconds since somebody last wanted something. 0 while a session is open, and while a server runs that was
    * asked for by name: it is there to stay. Servers that sessions started for themselves do not count.
+   * `listening`: somebody is there all the same.
    */
-  idleMs(): number {
+  idleMs(listening = false): number {
     const wanted = this.registry.all().some((server) => server.busy || (server.pinned && server.alive));
-    if (wanted || this.books.count() > 0) this.touch();
+    if (wanted || listening || this.books.count() > 0) this.touch();
     return performance.now() - this.touchedAt;
   }
 

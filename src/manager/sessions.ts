@@ -1,44 +1,61 @@
 /** The books: which client has a session with which server. The bridge owns the sessions, this knows whose they are. */
+import { identify } from "../runtime/process-identity.ts";
 import type { SessionRequest, SessionView } from "../model/views.ts";
 
 export type SessionKind = SessionView["kind"];
 
-export class Sessions {
-  private readonly open = new Map<string, SessionView>();
+/** What tells a process from a later one with the same PID; undefined when there is none. */
+type Identify = (pid: number) => string | undefined;
 
-  constructor(private readonly now: () => number = Date.now) {}
+interface Entry {
+  view: SessionView;
+  /** Of the client's process; undefined when it cannot be seen from here (another machine's, another container's). */
+  process: string | undefined;
+}
+
+export class Sessions {
+  private readonly open = new Map<string, Entry>();
+
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly identify: Identify = identityOf,
+  ) {}
 
   /** `mcp-session-{PPID}-{PID}-{milliseconds}[-{terminal}]`, unique in this manager. */
   add(server: string, request: SessionRequest, kind: SessionKind): SessionView {
     const since = this.now();
     const session = this.freshId(request, since);
     const view: SessionView = { session, server, kind, since, ...(request.pid > 0 ? { pid: request.pid } : {}) };
-    this.open.set(session, view);
+    this.open.set(session, { view, process: kind === "front" ? this.identify(request.pid) : undefined });
     return view;
   }
 
   remove(session: string): SessionView | undefined {
-    const view = this.open.get(session);
+    const entry = this.open.get(session);
     this.open.delete(session);
-    return view;
+    return entry?.view;
   }
 
   list(): SessionView[] {
-    return [...this.open.values()];
+    return [...this.open.values()].map(({ view }) => view);
   }
 
   /** Of one server, or of all. */
   count(server?: string): number {
     if (server === undefined) return this.open.size;
     let count = 0;
-    for (const view of this.open.values()) if (view.server === server) count += 1;
+    for (const { view } of this.open.values()) if (view.server === server) count += 1;
     return count;
   }
 
   /** Takes the sessions of fronts whose process is gone out of the books: killed fronts release nothing themselves. */
-  sweep(isAlive: (pid: number) => boolean = processIsAlive): SessionView[] {
-    const gone = this.list().filter(({ kind, pid }) => kind === "front" && pid !== undefined && !isAlive(pid));
-    for (const { session } of gone) this.open.delete(session);
+  sweep(): SessionView[] {
+    const gone: SessionView[] = [];
+    for (const { view, process } of this.open.values()) {
+      if (process === undefined || this.identify(view.pid ?? 0) === process) continue;
+      this.open.delete(view.session);
+      gone.push(view);
+    }
     return gone;
   }
 
@@ -53,12 +70,15 @@ export class Sessions {
   }
 }
 
-export function processIsAlive(pid: number): boolean {
+function identityOf(pid: number): string | undefined {
+  if (pid < 2) return undefined;
+  // Elsewhere the start time costs a process per look: there the PID alone has to do.
+  if (process.platform === "linux") return identify(pid)?.start;
   try {
     process.kill(pid, 0);
-    return true;
+    return "alive";
   } catch (error) {
     // EPERM: it lives, as somebody else's.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return error instanceof Error && "code" in error && error.code === "EPERM" ? "alive" : undefined;
   }
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { EventLog } from "../../src/manager/events.ts";
 import { Queue } from "../../src/manager/queue.ts";
-import { processIsAlive, Sessions } from "../../src/manager/sessions.ts";
+import { Sessions } from "../../src/manager/sessions.ts";
 import { bridgeToken, newNonce, sameToken, seal, sha256Hex, unseal } from "../../src/manager/tokens.ts";
 
 describe("tokens", () => {
@@ -66,16 +66,28 @@ describe("sessions", () => {
   });
 
   test("of processes that are gone are swept, others stay", async () => {
-    const child = Bun.spawn(["true"]);
-    await child.exited;
-    expect(processIsAlive(process.pid)).toBe(true);
-    expect(processIsAlive(child.pid)).toBe(false);
+    const child = Bun.spawn(["sleep", "60"]);
     const sessions = new Sessions();
     const gone = sessions.add("a", { ...front, pid: child.pid }, "front");
     sessions.add("a", { ...front, pid: process.pid }, "front");
     sessions.add("a", { ...front, pid: child.pid }, "http");
+    expect(sessions.sweep()).toEqual([]);
+    child.kill("SIGKILL");
+    await child.exited;
     expect(sessions.sweep()).toEqual([gone]);
-    expect(sessions.count()).toBe(2);
+    // A process that was never seen from here may live in another container.
+    sessions.add("a", { ...front, pid: child.pid }, "front");
+    expect(sessions.sweep()).toEqual([]);
+    expect(sessions.count()).toBe(3);
+  });
+
+  test("a PID that was given out again is another process", () => {
+    const starts = new Map([[11, "monday"]]);
+    const sessions = new Sessions(Date.now, (pid) => starts.get(pid));
+    sessions.add("a", front, "front");
+    expect(sessions.sweep()).toEqual([]);
+    starts.set(11, "tuesday");
+    expect(sessions.sweep()).toHaveLength(1);
   });
 });
 
