@@ -88,21 +88,38 @@ async function program(): Promise<Finding[]> {
 }
 
 async function engine(services: Services): Promise<Finding[]> {
+  const check = "engine";
+  if ((await chosenRuntime()) === "process") {
+    return [{ check, status: "ok", detail: "not needed: servers run as plain processes, without isolation" }];
+  }
   try {
     const facts = await services.checkEngine();
-    const reached = facts.direct ? "containers reached by their addresses" : "containers reached by loopback ports";
+    const reached = facts.direct ? "containers reached by their addresses" : "containers reached by published ports";
     const detail = `${facts.version} (API ${facts.api}, ${facts.os}/${facts.arch}) at ${facts.address}, ${reached}`;
-    const warnings = facts.warnings.map((warning): Finding => ({
-      check: "engine",
+    const weak = facts.unenforced.map((field) => `it takes ${field} and does not enforce it`);
+    const warnings = [...facts.warnings, ...weak].map((found): Finding => ({
+      check,
       status: "warning",
-      detail: warning,
+      detail: found,
     }));
-    return [{ check: "engine", status: "ok", detail }, ...warnings];
+    return [{ check, status: "ok", detail }, ...warnings];
   } catch (thrown) {
-    const finding = fromFault("engine", "warning", Fault.from(thrown));
-    const meanwhile = "Until then servers run as plain processes, without isolation.";
-    return [{ ...finding, fix: finding.fix ? `${finding.fix} ${meanwhile}` : meanwhile }];
+    const finding = fromFault(check, "failed", Fault.from(thrown));
+    const without =
+      "Or do without, and without isolation: LINKSPAN_RUNTIME=process, or manager.runtime in linkspan.yaml.";
+    return [{ ...finding, fix: [finding.fix, without].filter(Boolean).join(". ") }];
   }
+}
+
+/** As the manager decides: the environment, then the configuration. A faulty one is another check's finding. */
+async function chosenRuntime(): Promise<string | undefined> {
+  if (process.env.LINKSPAN_RUNTIME) return process.env.LINKSPAN_RUNTIME;
+  const result = await loadConfig(configFile(), process.env).catch(() => undefined);
+  return result?.ok ? result.config.manager.runtime : undefined;
+}
+
+function configFile(): string {
+  return process.env.LINKSPAN_CONFIG || defaultConfigFile(process.env);
 }
 
 /** The data directory: ours, for us alone, and writable. */
@@ -206,7 +223,7 @@ async function isOurs(port: number): Promise<boolean> {
 }
 
 async function configuration(): Promise<Finding[]> {
-  const file = defaultConfigFile(process.env);
+  const file = configFile();
   const check = "configuration";
   if (!(await Bun.file(file).exists())) return [{ check, status: "ok", detail: `none at ${file}, which is fine` }];
   const result = await loadConfig(file, process.env);
