@@ -19,7 +19,7 @@ import { hardening } from "./hardening.ts";
 import { note, oneLine, onStdout, print, printJson, whenReaderGone, withoutControls } from "./terminal.ts";
 import { formatMs } from "./units.ts";
 
-const KEPT = "downloaded packages and, on the engine, the package's image and the bridge's volume";
+const KEPT = "downloaded packages and, on the engine, an image and the bridge's volume";
 const CALL_MS = 60_000;
 
 export const demo = command({

@@ -16,8 +16,16 @@ export interface Place {
 /** The configuration that every MCP client with an `mcpServers` object takes. */
 export function clientConfiguration({ data, server }: Place): string {
   const [binary = "linkspan", ...before] = COMPILED ? [process.execPath] : [process.execPath, process.argv[1] ?? ""];
-  const entry = { command: binary, args: [...before, "mcp", server], env: { LINKSPAN_DATA_DIR: data } };
-  return JSON.stringify({ mcpServers: { [server]: entry } }, undefined, 2);
+  const args = [...before, "mcp", server].map((word) => JSON.stringify(word)).join(", ");
+  return `{
+  "mcpServers": {
+    ${JSON.stringify(server)}: {
+      "command": ${JSON.stringify(binary)},
+      "args": [${args}],
+      "env": { "LINKSPAN_DATA_DIR": ${JSON.stringify(data)} }
+    }
+  }
+}`;
 }
 
 export function nextSteps(place: Place): string {
