@@ -10,6 +10,7 @@ import { inspectVolume } from "../../src/docker/volumes.ts";
 import { BINARY } from "../support/binary.ts";
 import { cleanEnv, inTerminal, linkspan, type Ran, tempDir } from "../support/cli.ts";
 import { engine, engineTest } from "../support/engine.ts";
+import { until } from "../support/until.ts";
 
 const DEMO_MS = 150_000;
 
@@ -193,9 +194,7 @@ test(
       out += chunk;
     }
     await child.exited;
-    const until = performance.now() + 20_000;
-    while (processesWith(temp.path).length > 0 && performance.now() < until) await Bun.sleep(50);
-    expect(processesWith(temp.path)).toEqual([]);
+    await until("the end of its processes", () => processesWith(temp.path).length === 0, 20_000);
   },
   DEMO_MS,
 );

@@ -10,6 +10,7 @@ import { removeImage } from "../../src/docker/images.ts";
 import { linkspan, tempDir } from "../support/cli.ts";
 import { cliManager } from "../support/cli-manager.ts";
 import { engine, engineTest } from "../support/engine.ts";
+import { until } from "../support/until.ts";
 
 const SERVER = "npm:@modelcontextprotocol/server-filesystem";
 const TEST_MS = 120_000;
@@ -99,9 +100,8 @@ const INITIALIZE = {
 };
 
 /** The first line that a plain client gets after `attach` and `initialize`; connects until somebody listens. */
-async function converse(host: string, token: string): Promise<string> {
-  const until = performance.now() + 20_000;
-  while (performance.now() < until) {
+function converse(host: string, token: string): Promise<string> {
+  return until("an answer of the wrapped image", async () => {
     const answer = await new Promise<string>((resolve) => {
       let text = "";
       const socket = connect({ host, port: 5465 }, () => {
@@ -114,8 +114,6 @@ async function converse(host: string, token: string): Promise<string> {
       socket.on("error", () => undefined);
       socket.on("close", () => resolve(text.split("\n")[0] ?? ""));
     });
-    if (answer !== "") return answer;
-    await Bun.sleep(100);
-  }
-  throw new Error("nobody answered");
+    return answer === "" ? undefined : answer;
+  });
 }

@@ -1,6 +1,8 @@
 /** A real manager with a data directory of its own, for the tests of commands. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findManager } from "../../src/api/client/connect.ts";
+import { Deadline } from "../../src/base/deadline.ts";
 import { BINARY } from "./binary.ts";
 import { cleanEnv, linkspan, type Ran, type RunOptions, tempDir } from "./cli.ts";
 
@@ -41,9 +43,10 @@ export async function cliManager(name: string, runtime: "process" | "docker" = "
   };
   const run = (args: string[], options: RunOptions = {}) =>
     linkspan(args, { ...options, env: { ...env, ...options.env } });
-  const until = performance.now() + START_MS;
-  while ((await run(["ps", "--json"])).code !== 0 || child.exitCode !== null) {
-    if (performance.now() < until && child.exitCode === null) continue;
+  // Not with a command: one that finds no manager would start another.
+  const deadline = Deadline.in(START_MS);
+  while (!(await findManager(env.LINKSPAN_DATA_DIR, deadline))) {
+    if (!deadline.passed && child.exitCode === null) continue;
     const words = await Bun.file(join(dir, "serve.err")).text();
     await stop();
     throw new Error(`the manager did not start (exit code ${child.exitCode}): ${words}`);

@@ -67,16 +67,18 @@ export async function inTerminal(
 ): Promise<Screen> {
   let bytes = "";
   const decoder = new TextDecoder();
+  const drained = Promise.withResolvers<void>();
   const terminal = new Bun.Terminal({
     cols: options.columns ?? 100,
     rows: 50,
     data(screen, chunk) {
       bytes += decoder.decode(chunk, { stream: true });
+      if (bytes.includes(END)) drained.resolve();
       options.onOutput?.(bytes, (keys) => screen.write(keys));
     },
   });
   // Bun gives a child the terminal as its stdio, but not as its controlling one: without setsid Ctrl-C is no signal.
-  const child = Bun.spawn(["setsid", "--ctty", "--wait", BINARY, ...args], {
+  const child = Bun.spawn(["setsid", "--ctty", "--wait", "sh", "-c", AND_END, "sh", BINARY, ...args], {
     cwd: options.cwd ?? tmpdir(),
     env: cleanEnv({ TERM: "xterm-256color", ...options.env }),
     terminal,
@@ -84,6 +86,14 @@ export async function inTerminal(
     killSignal: "SIGKILL",
   });
   const code = await child.exited;
+  // A terminal is read until the end mark: it has no end of file while its own side is open.
+  await Promise.race([drained.promise, Bun.sleep(DRAIN_MS)]);
   terminal.close();
-  return { code, bytes };
+  return { code, bytes: bytes.replace(END, "") };
 }
+
+const DRAIN_MS = 5_000;
+/** The control character "record separator": nothing of ours writes it. */
+const END = String.fromCharCode(30);
+/** The shell outlives Ctrl-C, to write the mark and to hand on the exit code. */
+const AND_END = `trap : INT; "$@"; code=$?; printf '\\036'; exit "$code"`;
