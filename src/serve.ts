@@ -8,17 +8,20 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { type Api, serveApi } from "./api/server.ts";
 import { dataDir } from "./base/data-dir.ts";
 import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
 import { VERSION } from "./base/version.ts";
+import type { EmbeddedManager } from "./front/opening.ts";
 import { openDataDir } from "./manager/data-dir.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
 import { type Arguments, mergeSettings, readArguments, type Settings, USAGE } from "./manager/settings.ts";
 import { type Config, configFault, defaultConfigFile, EMPTY_CONFIG, loadConfig } from "./model/config.ts";
+import { type SessionRequest, type SessionRequestInput, sessionRequest } from "./model/session-request.ts";
 import { openRuntime } from "./runtime/select.ts";
 
 /** What is in flight at a SIGTERM has this long to end (features.md: stop timeout). */
@@ -68,7 +71,7 @@ async function serve(asked: Arguments): Promise<void> {
 }
 
 /** A manager inside a front, with a data directory of its own: it shares nothing, and takes its servers with it. */
-export async function embeddedManager(): Promise<Manager> {
+export async function embeddedManager(): Promise<EmbeddedManager> {
   const asked = readArguments([], process.env);
   const config = await readConfig(asked.config);
   const settings = { ...mergeSettings(asked.settings, config.manager), stopServersOnExit: true };
@@ -80,7 +83,20 @@ export async function embeddedManager(): Promise<Manager> {
     rmSync(own, { recursive: true, force: true });
   };
   // The shared directory is the runtime's: installed packages are kept there for everybody.
-  return await startManager({ ...dir, close }, shared, settings, config, SILENT);
+  const manager = await startManager({ ...dir, close }, shared, settings, config, SILENT);
+  return {
+    acquire: async (request, kind, report, deadline) => manager.acquire(parseRequest(request), kind, report, deadline),
+    release: (session) => manager.release(session),
+    close: (deadline) => manager.close(deadline),
+  };
+}
+
+/** As REST would: the front does not load the schema. Faults: `invalid`. */
+function parseRequest(request: SessionRequestInput): SessionRequest {
+  const parsed = v.safeParse(sessionRequest, request);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new Fault("invalid", `${v.getDotPath(issue) ?? "the request"}: ${issue.message}`);
 }
 
 /** Owns the data directory from here on. */

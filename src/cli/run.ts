@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import { absoluteSource, labels, secrets, variables, variablesOfFile } from "../base/words.ts";
 import { nameOfRef } from "../model/ref-name.ts";
 import { name, type ServerBodyInput, serverBody } from "../model/server-spec.ts";
 import { collect, command } from "./command.ts";
@@ -97,17 +96,17 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("tmp", given.tmp),
     ...present("message", given.messageSize),
   };
-  const env = { ...Object.assign({}, ...given.envFile.map(envFile)), ...pairs(given.env, fromHere) };
+  const env = { ...Object.assign({}, ...given.envFile.map(variablesOfFile)), ...variables(given.env) };
   return {
     image: ref,
     ...(args.length > 0 ? { args } : {}),
     ...(given.entrypoint.length > 0 ? { command: given.entrypoint } : {}),
     ...(Object.keys(env).length > 0 ? { env } : {}),
-    ...(given.secret.length > 0 ? { secrets: pairs(given.secret, fromHere, secretValue) } : {}),
+    ...(given.secret.length > 0 ? { secrets: secrets(given.secret) } : {}),
     ...(given.volume.length > 0 ? { volumes: given.volume.map(absoluteSource) } : {}),
     ...(Object.keys(limits).length > 0 ? { limits } : {}),
     ...(given.capAdd.length > 0 ? { capAdd: given.capAdd } : {}),
-    ...(given.label.length > 0 ? { labels: pairs(given.label, () => "") } : {}),
+    ...(given.label.length > 0 ? { labels: labels(given.label) } : {}),
     ...present("network", given.network),
     ...present("user", given.user),
     ...present("workdir", given.workdir),
@@ -120,62 +119,4 @@ function present<K extends string, T>(key: K, value: T | undefined): { [key in K
   const result: { [key in K]?: T } = {};
   if (value !== undefined) result[key] = value;
   return result;
-}
-
-/** `K=V` as it is; what `K` alone means is the caller's business. */
-function pairs(
-  words: string[],
-  alone: (key: string) => string,
-  value: (key: string, text: string) => string = (_, text) => text,
-): Record<string, string> {
-  return Object.fromEntries(
-    words.map((word) => {
-      const at = word.indexOf("=");
-      if (at < 0) return [word, alone(word)];
-      return [word.slice(0, at), value(word.slice(0, at), word.slice(at + 1))];
-    }),
-  );
-}
-
-function fromHere(key: string): string {
-  const value = process.env[key];
-  if (value !== undefined) return value;
-  throw new Fault("usage", `the environment has no ${key}`, {
-    hint: `Set it here first, or write ${key}=VALUE with -e.`,
-  });
-}
-
-/** A value on the command line would be in every process list: only the place of a secret may be there. */
-function secretValue(key: string, text: string): string {
-  if (!text.startsWith("@")) {
-    throw new Fault("usage", `the value of the secret ${key} must not be on the command line`, {
-      hint: `Use --secret ${key} (from the environment) or --secret ${key}=@FILE.`,
-    });
-  }
-  return readText(text.slice(1)).replace(/\r?\n$/, "");
-}
-
-/** Lines of `K=V`; empty lines and lines that begin with # are left out. As Docker's, without quotes or references. */
-function envFile(file: string): Record<string, string> {
-  const lines = readText(file).split(/\r?\n/);
-  return pairs(
-    lines.map((line) => line.trimStart()).filter((line) => line !== "" && !line.startsWith("#")),
-    fromHere,
-  );
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    throw new Fault("usage", `${file} cannot be read`, { cause });
-  }
-}
-
-/** `./notes:/data` is about the folder of whoever types it, not the manager's. */
-function absoluteSource(text: string): string {
-  if (!/^(\.{1,2}(\/|:)|~\/)/.test(text)) return text;
-  const [source = "", ...rest] = text.split(":");
-  const path = source.startsWith("~/") ? resolve(process.env.HOME ?? "/", source.slice(2)) : resolve(source);
-  return [path, ...rest].join(":");
 }

@@ -1,42 +1,85 @@
 /** The command line of `linkspan mcp`, without a parser library: it is read before anything may take time. */
 import { Fault } from "../base/fault.ts";
+import { absoluteSource, secrets, variables } from "../base/words.ts";
+import type { SessionRequestInput } from "../model/session-request.ts";
 
 export interface FrontArguments {
   /** A configured name, or a REF that is run under a derived name. */
   server: string;
+  /** How a REF is to be run; undefined where nothing is said. */
+  definition: SessionRequestInput["definition"];
   /** The manager runs in this process instead of in the background. */
   embedded: boolean;
   dataDir: string | undefined;
 }
 
-export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER
+export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
 
 Serves one MCP server on stdin and stdout, for an MCP client to launch.
-SERVER is a name from linkspan.yaml, an image, or npm:PACKAGE[@VERSION].
+SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 
 Options:
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)
   -h, --help       show this text
+
+With an image or npm:PACKAGE, as in linkspan run:
+  -v, --volume SRC:DST[:rw]   a volume's name or a path; read-only without :rw (repeatable)
+  -e, --env K=V               environment; K alone takes it from here (repeatable)
+  --secret K                  like -e K, but the engine never sees it; K=@FILE reads a file (repeatable)
+  --network NAME              none, egress (outbound only), or a network's name (default: none)
+  -- ARGS                     arguments of the server
 `;
+
+/** Options that take a value, under their long name. */
+const VALUED: Record<string, string> = {
+  "--data-dir": "data-dir",
+  "--volume": "volume",
+  "-v": "volume",
+  "--env": "env",
+  "-e": "env",
+  "--secret": "secret",
+  "--network": "network",
+};
 
 /** Faults: `usage`. Undefined when help is asked for. */
 export function parseArguments(argv: readonly string[]): FrontArguments | undefined {
-  const found: FrontArguments = { server: "", embedded: false, dataDir: undefined };
-  for (let index = 0; index < argv.length; index += 1) {
-    const [option = "", attached] = split(argv[index] ?? "");
+  const end = argv.indexOf("--");
+  const words = end < 0 ? argv : argv.slice(0, end);
+  const args = end < 0 ? undefined : argv.slice(end + 1);
+  const values: Record<string, string[]> = {};
+  let server = "";
+  let embedded = false;
+  for (let index = 0; index < words.length; index += 1) {
+    const [option = "", attached] = split(words[index] ?? "");
+    const valued = VALUED[option];
     if (option === "-h" || option === "--help") return undefined;
-    if (option === "--embedded") found.embedded = true;
-    else if (option === "--data-dir") {
-      const dir = attached ?? argv[(index += 1)];
-      if (!dir) throw usage("--data-dir needs a directory");
-      found.dataDir = dir;
+    if (option === "--embedded") embedded = true;
+    else if (valued) {
+      const value = attached ?? words[(index += 1)];
+      if (!value) throw usage(`${option} needs a value`);
+      (values[valued] ??= []).push(value);
     } else if (option.startsWith("-")) throw usage(`the option ${option} is not known`);
-    else if (found.server) throw usage("more than one server is named");
-    else found.server = option;
+    else if (server) throw usage("more than one server is named; arguments of the server come after --");
+    else server = option;
   }
-  if (!found.server) throw usage("no server is named");
-  return found;
+  if (!server) throw usage("no server is named");
+  return { server, definition: definitionOf(values, args), embedded, dataDir: values["data-dir"]?.at(-1) };
+}
+
+function definitionOf(
+  values: Record<string, string[]>,
+  args: readonly string[] | undefined,
+): FrontArguments["definition"] {
+  const { volume, env, secret, network } = values;
+  if (!volume && !env && !secret && !network && !args) return undefined;
+  return {
+    ...(args ? { args: [...args] } : {}),
+    ...(volume ? { volumes: volume.map(absoluteSource) } : {}),
+    ...(env ? { env: variables(env) } : {}),
+    ...(secret ? { secrets: secrets(secret) } : {}),
+    ...(network ? { network: network.at(-1) } : {}),
+  };
 }
 
 /** `--name=value` as both halves; anything else is one. */

@@ -1,7 +1,8 @@
 /** From a server's name to an open session: the manager (found, started, or in this process), the grant, the bridge. */
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import type { ProgressView, SessionGrant, SessionRequest } from "../model/views.ts";
+import type { SessionRequestInput } from "../model/session-request.ts";
+import type { ProgressView, SessionGrant } from "../model/views.ts";
 import { dialSession, type Session } from "../transport/session.ts";
 import type { FrontArguments } from "./arguments.ts";
 import { terminalName } from "./terminal.ts";
@@ -21,13 +22,13 @@ type Report = (progress: ProgressView) => void;
 
 /** What a front needs of a manager; the one in this process has it as it is. */
 export interface EmbeddedManager {
-  acquire(request: SessionRequest, kind: "front", report: Report, deadline: Deadline): Promise<SessionGrant>;
+  acquire(request: SessionRequestInput, kind: "front", report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
   close(deadline: Deadline): Promise<void>;
 }
 
 interface Source {
-  acquire(request: SessionRequest, report: Report, deadline: Deadline): Promise<SessionGrant>;
+  acquire(request: SessionRequestInput, report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -53,6 +54,7 @@ export class Opening {
       this.source = await this.findSource();
       const request = {
         server: this.asked.server,
+        ...(this.asked.definition ? { definition: this.asked.definition } : {}),
         pid: process.pid,
         ppid: process.ppid,
         terminal: terminalName(process.env),

@@ -6,7 +6,8 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
-import type { ServerView, SessionGrant, SessionRequest, SessionView } from "../model/views.ts";
+import type { SessionRequest } from "../model/session-request.ts";
+import type { ServerView, SessionGrant, SessionView } from "../model/views.ts";
 import type { LogLine, LogOptions, Report, Runtime, Stats } from "../runtime/runtime.ts";
 import type { DataDir } from "./data-dir.ts";
 import { EngineFacts } from "./engine-facts.ts";
@@ -167,7 +168,7 @@ export class Manager implements AsyncDisposable {
   /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
   async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
     await this.admitted(deadline);
-    const { server, spec } = known(this.registry.resolve(request.server));
+    const { server, spec } = known(this.registry.resolve(request.server, request.definition));
     // One that runs with an older definition serves on while others use it.
     const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
     if (!kept) await server.start(spec, report, deadline);

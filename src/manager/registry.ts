@@ -7,7 +7,6 @@ import { name as nameSchema, type ServerBody, type ServerSpec, serverBody } from
 import { specHash } from "../runtime/spec-hash.ts";
 import { type Origin, Server, type Surroundings } from "./server.ts";
 import type { State } from "./state.ts";
-import { sha256Hex } from "./tokens.ts";
 
 /** Characters of the hash that tells two servers from one reference apart. */
 const SUFFIX_CHARS = 6;
@@ -51,22 +50,23 @@ export class Registry {
   }
 
   /**
-   * The server that a client means: a name, or a reference, which is run as it is under a name of its own. The same
-   * reference means the same server, so that many clients share one container.
+   * The server that a client means: a name, or a reference, which is run under a name of its own. The same reference
+   * with the same definition means the same server, so that many clients share one container.
    */
-  resolve(nameOrRef: string): Server {
+  resolve(nameOrRef: string, definition?: Omit<ServerBody, "image">): Server {
     const known = this.servers.get(nameOrRef);
-    if (known) return known;
-    if (!/[:/@]/.test(nameOrRef)) return this.get(nameOrRef);
+    if (known && !definition) return known;
+    if (known || !/[:/@]/.test(nameOrRef)) return this.named(nameOrRef, definition);
     const body = v.safeParse(serverBody, { image: nameOrRef });
     if (!body.success) {
       throw new Fault("invalid", `${JSON.stringify(nameOrRef)} is no reference: ${body.issues[0].message}`);
     }
     const base = nameOfRef(nameOrRef);
-    const suffix = sha256Hex(nameOrRef).slice(0, SUFFIX_CHARS);
+    const unnamed = { ...body.output, ...definition };
+    const suffix = this.hash({ name: base, ...unnamed }).slice(0, SUFFIX_CHARS);
     const names = [base, `${base.slice(0, NAME_CHARS_MAX - SUFFIX_CHARS - 1)}-${suffix}`];
     for (const name of names) {
-      const spec = { name, ...body.output };
+      const spec = { name, ...unnamed };
       const there = this.servers.get(name);
       if (!there) return this.put(name, spec, "ref");
       if (there.spec && this.hash(there.spec) === this.hash(spec)) return there;
@@ -111,6 +111,14 @@ export class Registry {
     if (server.origin === "config") return;
     this.servers.delete(server.name);
     this.state.delete(server.name);
+  }
+
+  private named(name: string, definition: object | undefined): Server {
+    const server = this.get(name);
+    if (!definition) return server;
+    throw new Fault("usage", `${name} is defined already: it takes no options here`, {
+      hint: "Options go with an image or npm:PACKAGE; to change the server, use linkspan run or linkspan.yaml.",
+    });
   }
 
   private put(name: string, spec: ServerSpec | undefined, origin: Origin, lostSecrets: readonly string[] = []): Server {

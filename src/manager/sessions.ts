@@ -1,6 +1,7 @@
 /** The books: which client has a session with which server. The bridge owns the sessions, this knows whose they are. */
 import { identify } from "../runtime/process-identity.ts";
-import type { SessionRequest, SessionView } from "../model/views.ts";
+import type { SessionRequest } from "../model/session-request.ts";
+import type { SessionView } from "../model/views.ts";
 
 export type SessionKind = SessionView["kind"];
 

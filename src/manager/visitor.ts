@@ -5,7 +5,8 @@
 import { type AttachFrame, formatFrame, LIMITS, parseDialerFrame } from "../../bridge/wire.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import type { SessionGrant, SessionRequest } from "../model/views.ts";
+import type { SessionRequest } from "../model/session-request.ts";
+import type { SessionGrant } from "../model/views.ts";
 import type { Report } from "../runtime/runtime.ts";
 import { connect, LinkSocket } from "../transport/socket.ts";
 import { sameToken } from "./tokens.ts";

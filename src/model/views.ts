@@ -51,15 +51,6 @@ export const sessionGrant = v.object({
 });
 export type SessionGrant = v.InferOutput<typeof sessionGrant>;
 
-/** Body of `POST /sessions`. `server` is a configured name, or a REF that is run under a derived name. */
-export const sessionRequest = v.strictObject({
-  server: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
-  pid: count,
-  ppid: count,
-  terminal: v.optional(v.pipe(v.string(), v.maxLength(64))),
-});
-export type SessionRequest = v.InferOutput<typeof sessionRequest>;
-
 /** One entry of `GET /sessions`. */
 export const sessionView = v.object({
   session: v.string(),

@@ -40,18 +40,46 @@ test("progress goes to opening requests that carry a token, and to nothing else"
 });
 
 test("the command line", () => {
-  const plain = { server: "npm:x@1", embedded: false, dataDir: undefined };
-  expect(parseArguments(["npm:x@1"])).toEqual(plain);
-  expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({
-    server: "a",
-    embedded: true,
-    dataDir: "/d",
-  });
-  expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ server: "a", embedded: false, dataDir: "/x=y" });
+  const plain = { server: "a", definition: undefined, embedded: false, dataDir: undefined };
+  expect(parseArguments(["a"])).toEqual(plain);
+  expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({ ...plain, embedded: true, dataDir: "/d" });
+  expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ ...plain, dataDir: "/x=y" });
   expect(parseArguments(["a", "--help"])).toBeUndefined();
-  for (const wrong of [[], ["a", "b"], ["--nope", "a"], ["a", "--data-dir"], ["--data-dir=", "a"]]) {
+  for (const wrong of [[], ["a", "b"], ["--nope", "a"], ["a", "--data-dir"], ["--data-dir=", "a"], ["a", "-v"]]) {
     expect(() => parseArguments(wrong)).toThrow(expect.objectContaining({ kind: "usage" }));
   }
+});
+
+test("a reference with what it needs to run", () => {
+  const words = [
+    "-v",
+    "/notes:/data",
+    "--env=A=1=2",
+    "-e",
+    "PATH",
+    "--network",
+    "egress",
+    "npm:x@1",
+    "--",
+    "/data",
+    "-v",
+  ];
+  expect(parseArguments(words)).toEqual({
+    server: "npm:x@1",
+    definition: {
+      args: ["/data", "-v"],
+      volumes: ["/notes:/data"],
+      env: { A: "1=2", PATH: process.env.PATH ?? "" },
+      network: "egress",
+    },
+    embedded: false,
+    dataDir: undefined,
+  });
+  expect(parseArguments(["npm:x", "--secret", "PATH"])?.definition).toEqual({
+    secrets: { PATH: process.env.PATH ?? "" },
+  });
+  const onTheCommandLine = expect.objectContaining({ kind: "usage", message: expect.not.stringContaining("hunter2") });
+  expect(() => parseArguments(["npm:x", "--secret", "KEY=hunter2"])).toThrow(onTheCommandLine);
 });
 
 test("the terminal's name fits into a session id", () => {

@@ -117,6 +117,21 @@ describe("definitions", () => {
     expect(manager.servers()).toMatchObject([{ name: "plain", state: "stopped" }]);
   });
 
+  test("a reference with a definition is a server of its own, the same for everybody who asks for the same", async () => {
+    await using stage = await openStage("definition");
+    const { manager } = stage;
+    const { image, ...rest } = PLAIN;
+    const ask = async (definition?: Omit<typeof PLAIN, "image">, server = image) =>
+      (await manager.acquire({ server, definition, pid: process.pid, ppid: process.ppid }, "front", quiet, soon()))
+        .server;
+    const first = await ask(rest);
+    expect(await ask({ ...rest })).toBe(first);
+    const other = await ask({ ...rest, env: { MODE: "other" } });
+    expect(other).toMatch(new RegExp(`^${first}-[0-9a-f]{6}$`));
+    expect(manager.servers().map(({ name }) => name)).toEqual([first, other]);
+    expect(await faultOf(ask(rest, first))).toMatchObject({ kind: "usage" });
+  });
+
   test("over REST survive a restart of the manager, removed ones do not", async () => {
     await using stage = await openStage("rest");
     await stage.manager.start("one", PLAIN, quiet, soon());

@@ -34,12 +34,12 @@ import {
   progressView,
   type ServerView,
   type SessionGrant,
-  type SessionRequest,
   type SessionView,
   serverView,
   sessionGrant,
   sessionView,
 } from "../../model/views.ts";
+import type { SessionRequestInput } from "../../model/session-request.ts";
 import {
   bodyText,
   connectionFault,
@@ -154,7 +154,7 @@ export class ManagerClient {
   }
 
   /** Opens a session for a front that dials the bridge itself; only over the manager's socket. Release it at the end. */
-  acquire(request: SessionRequest, options: ProgressOptions = {}): Promise<SessionGrant> {
+  acquire(request: SessionRequestInput, options: ProgressOptions = {}): Promise<SessionGrant> {
     return this.progress(sessionGrant, "/sessions", request, `the session with ${request.server}`, options);
   }
 

@@ -1,7 +1,8 @@
 /** Sessions: who talks to which server. */
 import * as v from "valibot";
 import { START_MS } from "../../model/rest.ts";
-import { sessionGrant, sessionRequest, sessionView } from "../../model/views.ts";
+import { sessionRequest } from "../../model/session-request.ts";
+import { sessionGrant, sessionView } from "../../model/views.ts";
 import { route } from "../route.ts";
 
 const session = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,200}$/, "expected a session's id"));
