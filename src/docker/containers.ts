@@ -37,7 +37,16 @@ export type ContainerInfo = v.InferOutput<typeof containerInfo>;
 
 const created = v.object({ Id: v.string(), Warnings: v.optional(v.nullable(v.array(v.string())), []) });
 const ended = v.object({ StatusCode: v.number() });
-const listed = v.array(v.object({ Id: v.string(), Names: strings, Labels: stringMap, State: text }));
+const listed = v.array(
+  v.object({
+    Id: v.string(),
+    /** Unix seconds by the engine's clock. */
+    Created: v.number(),
+    Names: strings,
+    Labels: stringMap,
+    State: text,
+  }),
+);
 
 /** Body of a create call; the fields are Docker's own (API reference, ContainerCreate). */
 export interface ContainerConfig {
@@ -74,6 +83,9 @@ export interface HostConfig {
   RestartPolicy?: { Name: string };
   LogConfig?: { Type: string; Config: Record<string, string> };
   Mounts?: Mount[];
+  /** `SOURCE:TARGET[:OPTIONS]`, unchecked: servers get `Mounts`. */
+  Binds?: string[];
+  GroupAdd?: string[];
 }
 
 export interface Mount {

@@ -3,7 +3,7 @@
  * the Python mcp-docker uses), TLS from DOCKER_TLS_* or DOCKER_CERT_PATH, else the sockets that engines make by default.
  */
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../base/fault.ts";
 
@@ -109,7 +109,7 @@ function defaultSockets(env: Environment): string[] {
     join(home, ".docker/run/docker.sock"),
     join(home, ".docker/desktop/docker.sock"),
   ];
-  const runtimeDir = env["XDG_RUNTIME_DIR"] ?? `/run/user/${userInfo().uid}`;
+  const runtimeDir = env["XDG_RUNTIME_DIR"] ?? `/run/user/${process.getuid?.() ?? 0}`;
   return [
     ...sockets,
     join(runtimeDir, "docker.sock"),

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { Deadline } from "../base/deadline.ts";
 import { archiveOf } from "../docker/archive.ts";
-import { createContainer, removeContainer } from "../docker/containers.ts";
+import { createContainer, listContainers, removeContainer } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
 import { importImage, inspectImage } from "../docker/images.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
@@ -11,6 +11,8 @@ import { LABEL, MANAGED_BY } from "./labels.ts";
 const BLANK_IMAGE = "linkspan/blank:1";
 /** Cleaning up has its own time: the work's deadline may be what has failed. */
 const CLEANUP_MS = 10_000;
+/** No work takes longer: a carrier that is so much older than another one has lost its manager. Seconds. */
+const ABANDONED_S = 1_800;
 
 export interface Carried {
   volume: string;
@@ -32,7 +34,7 @@ export async function withCarrier<T>(
   const config = {
     Image: BLANK_IMAGE,
     Cmd: ["never-started"],
-    Labels: { [LABEL.managedBy]: MANAGED_BY },
+    Labels: { [LABEL.managedBy]: MANAGED_BY, [LABEL.carrier]: name },
     HostConfig: {
       NetworkMode: "none",
       Mounts: [{ Type: "volume" as const, Source: volume, Target: target, ReadOnly: readOnly }],
@@ -44,6 +46,14 @@ export async function withCarrier<T>(
   } finally {
     await discardContainer(engine, id);
   }
+}
+
+/** A manager that was killed in the middle leaves its carrier behind. Ages are compared on the engine's own clock. */
+export async function removeAbandoned(engine: Engine, deadline: Deadline): Promise<void> {
+  const carriers = await listContainers(engine, { label: [LABEL.carrier] }, deadline);
+  const newest = Math.max(...carriers.map(({ Created }) => Created));
+  const abandoned = carriers.filter(({ Created }) => Created < newest - ABANDONED_S);
+  await Promise.all(abandoned.map(({ Id }) => discardContainer(engine, Id)));
 }
 
 /** Removes what must not stay behind, whatever has become of the deadline. What the engine cannot remove now, it keeps. */

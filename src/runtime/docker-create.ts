@@ -70,7 +70,7 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
     ...(place.publishOn === undefined ? {} : { ExposedPorts: { [port]: {} } }),
     HostConfig: {
       ...hardening(spec),
-      Tmpfs: tmpfsOf(spec, image.volumes, place.mounts),
+      Tmpfs: tmpfsOf(spec, user, image.volumes, place.mounts),
       NetworkMode: place.network,
       PublishAllPorts: false,
       ...(place.publishOn === undefined
@@ -129,13 +129,20 @@ function containerLabels(spec: ServerSpec, owner: Ownership, image: ImageFacts):
  * The tmpfs mounts: /tmp, and with a read-only root every path that the image declares a volume. The engine would make
  * those writable disk space without a limit. Nothing where the spec mounts something itself.
  */
-function tmpfsOf({ limits, readOnly }: ServerSpec, volumes: string[], mounts: Mount[]): Record<string, string> {
+function tmpfsOf(
+  { limits, readOnly }: ServerSpec,
+  user: string,
+  volumes: string[],
+  mounts: Mount[],
+): Record<string, string> {
   const inside = volumes.find((path) => `${posix.normalize(path)}/`.startsWith(`${BRIDGE_HOME}/`));
   if (inside) throw new Fault("invalid", `the image declares a volume at ${inside}, where the bridge is`);
   const paths = new Set(["/tmp", ...(readOnly ? volumes : [])]);
   for (const { Target } of mounts) paths.delete(Target);
-  // World-writable and sticky, so that it works for every user.
-  const options = `rw,nosuid,nodev,noexec,mode=1777,size=${limits.tmp}`;
+  // World-writable and sticky for every user. Older engines take the mode of the image's folder instead: then it has to be his.
+  const [, uid, gid] = /^(\d+)(?::(\d+))?$/.exec(user) ?? [];
+  const owner = [uid && `uid=${uid}`, gid && `gid=${gid}`].filter(Boolean);
+  const options = ["rw,nosuid,nodev,noexec,mode=1777", ...owner, `size=${limits.tmp}`].join(",");
   return Object.fromEntries([...paths].map((path) => [path, options]));
 }
 

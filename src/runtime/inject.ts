@@ -11,7 +11,7 @@ import { inspectContainer, putArchive, readPath } from "../docker/containers.ts"
 import type { Engine } from "../docker/engine.ts";
 import { createVolume, inspectVolume, listVolumes, removeVolume, type VolumeInfo } from "../docker/volumes.ts";
 import type { BridgeFiles } from "./bridge-files.ts";
-import { discardContainer, withCarrier } from "./carrier.ts";
+import { discardContainer, removeAbandoned, withCarrier } from "./carrier.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
 import type { Report } from "./runtime.ts";
 
@@ -122,6 +122,7 @@ async function fill(
 
 async function isComplete(engine: Engine, volume: string, deadline: Deadline): Promise<boolean> {
   return withCarrier(engine, { volume, target: BRIDGE_HOME, readOnly: true }, deadline, async (id) => {
+    await removeAbandoned(engine, deadline);
     return (await readPath(engine, id, `${BRIDGE_HOME}/${MARKER}`, 1, deadline)) !== undefined;
   });
 }

@@ -14,6 +14,8 @@ export const LABEL = {
   sealed: "linkspan.sealed",
   /** On volumes that hold the bridge: its version. */
   bridge: "linkspan.bridge",
+  /** On containers that are never started and only carry a volume. */
+  carrier: "linkspan.carrier",
 } as const;
 
 export const MANAGED_BY = "linkspan";

@@ -1,9 +1,10 @@
 import { describe, expect } from "bun:test";
 import type { Engine } from "../../src/docker/engine.ts";
+import { inspectVolume } from "../../src/docker/volumes.ts";
 import { callOnce } from "../support/contract-client.ts";
 import { DockerBench } from "../support/docker-bench.ts";
 import { engine, engineTest } from "../support/engine.ts";
-import { busyboxImage, glibcImage, muslImage, scratchImage } from "../support/images.ts";
+import { busyboxImage, glibcImage, muslImage, nativeServer, scratchImage, testImage } from "../support/images.ts";
 import { until } from "../support/until.ts";
 
 /** What the servers of test/fixtures answer. */
@@ -138,6 +139,22 @@ describe("any image, with the bridge injected", () => {
   });
 });
 
+describe("folders of the image that are root's", () => {
+  engineTest("/tmp and declared volumes can be written by the user all the same", async () => {
+    await using bench = await DockerBench.open();
+    const server = { kind: "file", name: "server", path: await nativeServer("static"), mode: 0o755 } as const;
+    const folders = ["tmp", "data"].map((name) => ({ kind: "folder", name, mode: 0o755 }) as const);
+    const changes = ['ENTRYPOINT ["/server"]', "VOLUME /data", "USER 1234"];
+    const image = await testImage(engine(), "strict", [server, ...folders], changes);
+    expect(await ask(bench, { image, args: ["/data/probe"] })).toMatchObject({
+      uid: 1234,
+      tmp: true,
+      data: true,
+      root: false,
+    });
+  });
+});
+
 describe("volumes", () => {
   engineTest(
     "a new named volume belongs to the container's user, whoever that is, and keeps what is in it",
@@ -162,7 +179,6 @@ describe("volumes", () => {
 
   engineTest("a user by name is looked up in the image", async () => {
     await using bench = await DockerBench.open();
-    const { testImage, nativeServer } = await import("../support/images.ts");
     const image = await testImage(
       engine(),
       "named-user",
@@ -184,7 +200,6 @@ describe("volumes", () => {
 
   engineTest("a volume is not removed with its server", async () => {
     await using bench = await DockerBench.open();
-    const { inspectVolume } = await import("../../src/docker/volumes.ts");
     const volume = bench.volume();
     const { instance } = await bench.created({ image: await scratchImage(engine()), volumes: [`${volume}:/data:rw`] });
     await bench.runtime.remove(instance.id, bench.deadline());
