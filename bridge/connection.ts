@@ -20,15 +20,8 @@ import {
   parseDialerFrame,
 } from "./wire.ts";
 
-type Stage =
-  /** Nothing was said yet. */
-  | "new"
-  /** Attached to a session whose server is not started yet. */
-  | "opening"
-  | "session"
-  | "control"
-  /** Only what is queued still goes out. */
-  | "over";
+/** `new`: nothing was said yet; `opening`: the session's server is yet to be started; `over`: only the queue goes out. */
+type Stage = "new" | "opening" | "session" | "control" | "over";
 
 export class Connection implements Peer, Watcher, Waiting, ClientEvents {
   private stage: Stage = "new";
@@ -68,6 +61,7 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     if (this.stage === "over") return;
     this.unackedBytes += chunk.length;
     this.sieve.push(chunk);
+    this.session?.flush();
     if (this.stage === "opening") this.start();
     this.acknowledge(false);
   }
@@ -81,6 +75,7 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     this.client.receivedEnd();
     if (this.stage === "over") return;
     this.sieve.end();
+    this.session?.flush();
     if (this.stage === "opening") this.start();
     if (!this.session) return this.close();
     // A client that is gone altogether looks the same from here, until something is sent to it: then it is reset.

@@ -130,11 +130,25 @@ export class LineSplitter {
     const head = new Uint8Array(Math.min(kept + piece.length, this.headBytes));
     this.joinInto(head, kept);
     head.set(piece.subarray(0, head.length - kept), kept);
-    const line: LongLine = { ended: false, bytes: this.heldBytes, head, tail: new Uint8Array(0) };
+    const line: LongLine = { ended: false, bytes: this.heldBytes, head, tail: this.heldTail() };
     this.reset();
     this.long = line;
     this.skip(line, piece);
     this.onLong({ ...line, tail: new Uint8Array(0) });
+  }
+
+  private heldTail(): Uint8Array {
+    const tail = new Uint8Array(Math.min(this.heldBytes, EXCERPT_BYTES));
+    let at = tail.length;
+    let unused = this.roomBytes;
+    for (let i = this.pieces.length - 1; i >= 0 && at > 0; i--) {
+      const piece = this.pieces[i]?.subarray(0, -unused || undefined) ?? tail;
+      unused = 0;
+      const part = piece.subarray(Math.max(0, piece.length - at));
+      at -= part.length;
+      tail.set(part, at);
+    }
+    return tail;
   }
 
   private skip(line: LongLine, piece: Uint8Array): void {

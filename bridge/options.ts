@@ -51,7 +51,7 @@ function whole(name: string, min: number, max: number, byDefault: number) {
 
 const flags = v.object({
   listen: v.pipe(
-    v.string("--listen HOST:PORT is missing"),
+    v.string(),
     v.regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/, "--listen takes HOST:PORT"),
     v.transform((text) => {
       const colon = text.lastIndexOf(":");
@@ -74,7 +74,9 @@ export async function parseOptions(argv: string[], version: string): Promise<Bri
   const separator = argv.indexOf("--");
   const [file, ...args] = separator < 0 ? [] : argv.slice(separator + 1);
   if (!file) throw new UsageError("the server's command is missing; it follows after --");
-  const parsed = v.safeParse(flags, readFlags(argv.slice(0, separator)));
+  const values = readFlags(argv.slice(0, separator));
+  if (!("listen" in values)) throw new UsageError("--listen HOST:PORT is missing");
+  const parsed = v.safeParse(flags, values);
   if (!parsed.success) throw new UsageError(parsed.issues[0].message);
   const given = parsed.output;
   if (given["token-sha256"] !== undefined && given["token-file"] !== undefined) {

@@ -43,6 +43,8 @@ export class Session {
   private child: Child | undefined;
   /** What the client has sent before there was a server. */
   private early: Uint8Array[] = [];
+  /** Errors of our own that the client is to get with the next flush; a flood of them must not be a flood of writes. */
+  private replies = "";
   private clientEnded = false;
   /** Somebody asked for the end of the server. */
   stopped = false;
@@ -103,6 +105,14 @@ export class Session {
     this.balance();
   }
 
+  /** To be called at the end of each chunk from the client. */
+  flush(): void {
+    if (this.replies === "") return;
+    this.peer?.write(encoder.encode(this.replies));
+    this.replies = "";
+    this.balance();
+  }
+
   /** The client can take more. */
   peerEmpty(): void {
     this.balance();
@@ -136,13 +146,14 @@ export class Session {
 
   private output(chunk: Uint8Array): void {
     this.fromServer.push(chunk);
+    this.flush();
     this.balance();
   }
 
   private reply(line: string): void {
     this.sent++;
-    this.peer?.write(encoder.encode(line));
-    this.balance();
+    this.replies += line;
+    if (this.replies.length > REPLY_CHARS) this.flush();
   }
 
   /** Back pressure: a source is read only while the queue that it fills is not full. */
@@ -165,6 +176,7 @@ export class Session {
     clearTimeout(this.drainTimer);
     // A last line without a newline may be a message.
     this.fromServer.end();
+    this.flush();
     const lines = this.traffic.abandon({ message: report.reason, data: failureData(report) });
     this.sent += lines.length;
     const summary = this.drops.summary();
@@ -176,6 +188,7 @@ export class Session {
 }
 
 const encoder = new TextEncoder();
+const REPLY_CHARS = 64 * 1024;
 
 function failureData({ code, signal, oom, stderr }: ExitReport): Record<string, unknown> {
   return { kind: "server-failed", code, signal, oom, stderr };

@@ -8,7 +8,7 @@ import type { ServerCommand } from "./stdio.ts";
 const fs = () => process.getBuiltinModule("node:fs");
 
 export function explainStartFailure({ argv: [name], env }: ServerCommand, error: unknown): string {
-  if (!isDirectory(".")) return "the working directory does not exist";
+  if (!hasWorkingDirectory()) return "the working directory does not exist";
   const code = codeOf(error);
   if (code === "EAGAIN" || code === "ENOMEM") return "the system starts no more processes (a pids or memory limit)";
   if (code === "EMFILE" || code === "ENFILE") return "no file descriptor is left to start the server with";
@@ -76,6 +76,15 @@ function codeOf(error: unknown): string | undefined {
 
 function exists(file: string): boolean {
   return fs().statSync(file, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** A folder that was removed under us can still be looked at as `.`, but has no path any more. */
+function hasWorkingDirectory(): boolean {
+  try {
+    return process.cwd() !== "";
+  } catch {
+    return false;
+  }
 }
 
 function isDirectory(file: string): boolean {

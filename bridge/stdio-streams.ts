@@ -11,6 +11,9 @@ export function spawnOnStreams(command: ServerCommand, events: StdioEvents): Std
   const { stdin, stdout, stderr } = child;
   let released = false;
   let outputEnded = false;
+  // Bun's writableLength stays 0 whatever waits.
+  let queuedBytes = 0;
+  let full = false;
   const endOutput = () => {
     if (outputEnded || released) return;
     outputEnded = true;
@@ -18,7 +21,6 @@ export function spawnOnStreams(command: ServerCommand, events: StdioEvents): Std
   };
   stdout.on("data", (chunk: Uint8Array) => released || events.output(chunk));
   stdout.on("end", endOutput).on("close", endOutput).on("error", endOutput);
-  stdin.on("drain", () => released || events.inputEmpty());
   stdin.on("error", () => released || events.inputBroken());
   stderr.on("data", (chunk: Uint8Array) => {
     const wait = events.stderr(chunk);
@@ -32,9 +34,18 @@ export function spawnOnStreams(command: ServerCommand, events: StdioEvents): Std
   return {
     pid: child.pid,
     get queuedBytes() {
-      return stdin.writableLength;
+      return queuedBytes;
     },
-    write: (bytes) => void stdin.write(bytes),
+    write(bytes) {
+      queuedBytes += bytes.length;
+      const taken = stdin.write(bytes, () => {
+        queuedBytes -= bytes.length;
+        if (queuedBytes > 0 || !full) return;
+        full = false;
+        if (!released) events.inputEmpty();
+      });
+      if (!taken) full = true;
+    },
     endInput: () => void stdin.end(),
     pauseOutput: () => void stdout.pause(),
     resumeOutput: () => void stdout.resume(),

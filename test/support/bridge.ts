@@ -226,6 +226,7 @@ export interface Message {
   link?: string;
   id?: number | string | null;
   method?: string;
+  params?: unknown;
   result?: unknown;
   error?: { code: number; message: string; data: Record<string, unknown> };
 }
