@@ -1,5 +1,5 @@
 /** Which network a server gets, and whether its containers can be dialled from here. */
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import type { Deadline } from "../base/deadline.ts";
 import type { Engine } from "../docker/engine.ts";
@@ -100,11 +100,23 @@ async function ensureOwn(
   throw new Fault("engine-failed", `the network ${name} is gone right after it was made`);
 }
 
-/** Whether the bridge of the network is an interface of this machine: not so behind Docker Desktop, a remote or a rootless engine. */
+/**
+ * Whether the bridge of the network is an interface of this process's network: not so behind Docker Desktop, a remote or
+ * a rootless engine. Read from /proc, because /sys shows the network of whoever mounted it.
+ */
 export function isDialable(network: NetworkInfo): boolean {
   if (network.Driver !== "bridge" || process.platform !== "linux") return false;
   const name = network.Options?.[BRIDGE_NAME] ?? `br-${network.Id.slice(0, 12)}`;
-  return existsSync(`/sys/class/net/${name}`);
+  return interfaces().includes(name);
+}
+
+function interfaces(): string[] {
+  try {
+    const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
+    return lines.map((line) => line.slice(0, line.indexOf(":")).trim());
+  } catch {
+    return [];
+  }
 }
 
 /** Removes the instance's networks. One that is still in use stays: its containers are removed first. */

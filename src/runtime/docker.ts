@@ -224,8 +224,7 @@ export class DockerRuntime implements Runtime {
   }
 
   private async find(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance | undefined> {
-    const ours = { [LABEL.instance]: owner.instance, [LABEL.server]: spec.name, [LABEL.spec]: owner.specHash };
-    const found = await this.list(ours, deadline);
+    const found = await this.list(identity(spec, owner), deadline);
     return found.find(({ state }) => state !== "draining");
   }
 
@@ -245,13 +244,12 @@ export class DockerRuntime implements Runtime {
       } catch (error) {
         if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
       }
-      // The same manager in another process may have been faster with the very same server.
-      const adopted = await this.find(spec, owner, deadline);
-      if (adopted) return adopted.id;
-      // While the engine makes or removes its owner, a name is taken and nobody's.
       const holder = await inspectContainer(engine, name, deadline);
-      if (holder && holder.State.Status !== "removing") count++;
-      else await sleep(NAME_RETRY_MS, deadline.signal);
+      // While the engine makes or removes its owner, a name is taken and nobody's.
+      if (!holder || holder.State.Status === "removing") await sleep(NAME_RETRY_MS, deadline.signal);
+      // The same manager in another process was faster with the very same server.
+      else if (isOf(holder.Config.Labels ?? {}, spec, owner)) return holder.Id;
+      else count++;
     }
     throw new Fault("conflict", `the names ${base} to ${base}-${NAMES_MAX} are all taken`);
   }
@@ -269,6 +267,15 @@ export class DockerRuntime implements Runtime {
   private instanceOf(info: ContainerInfo): Instance {
     return instanceOf(info, formatEndpoint(this.endpoint));
   }
+}
+
+/** What makes two containers the same server. */
+function identity(spec: ServerSpec, owner: Ownership): Labels {
+  return { [LABEL.instance]: owner.instance, [LABEL.server]: spec.name, [LABEL.spec]: owner.specHash };
+}
+
+function isOf(labels: Labels, spec: ServerSpec, owner: Ownership): boolean {
+  return Object.entries(identity(spec, owner)).every(([key, value]) => labels[key] === value);
 }
 
 function labelFilter(labels: Labels): string[] {

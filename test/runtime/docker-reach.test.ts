@@ -13,6 +13,7 @@ import { callOnce, openSession } from "../support/contract-client.ts";
 import { DockerBench } from "../support/docker-bench.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage, scratchImage } from "../support/images.ts";
+import { until } from "../support/until.ts";
 
 function tcp(addresses: Address[]): { host: string; port: number } {
   const [address] = addresses;
@@ -101,7 +102,7 @@ describe("who reaches a bridge", () => {
       await startContainer(engine(), id, bench.deadline());
       const info = await inspectContainer(engine(), id, bench.deadline());
       const address = info?.NetworkSettings.Networks?.["bridge"]?.IPAddress ?? "";
-      expect(await reachesFrom(bench, "bridge", address, 7777)).toBe(true);
+      await until("the world outside", () => reachesFrom(bench, "bridge", address, 7777));
       expect(await reachesFrom(bench, `linkspan-${bench.instance}-none`, address, 7777)).toBe(false);
     } finally {
       await removeContainer(engine(), id, bench.deadline());
