@@ -11,6 +11,8 @@ export interface FrontArguments {
   /** The manager runs in this process instead of in the background. */
   embedded: boolean;
   dataDir: string | undefined;
+  /** Calls that their tool calls read-only or idempotent are made again when the server ends in the middle of them. */
+  retryIdempotent: boolean;
 }
 
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
@@ -21,6 +23,9 @@ SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 Options:
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)
+  --retry-idempotent
+                   when the server ends in the middle of a call, make the call
+                   again if its tool says that it only reads or is idempotent
   -h, --help       show this text
 
 With an image or npm:PACKAGE, as in linkspan run:
@@ -50,11 +55,13 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   const values: Record<string, string[]> = {};
   let server = "";
   let embedded = false;
+  let retryIdempotent = false;
   for (let index = 0; index < words.length; index += 1) {
     const [option = "", attached] = split(words[index] ?? "");
     const valued = VALUED[option];
     if (option === "-h" || option === "--help") return undefined;
     if (option === "--embedded") embedded = true;
+    else if (option === "--retry-idempotent") retryIdempotent = true;
     else if (valued) {
       const value = attached ?? words[(index += 1)];
       if (!value) throw usage(`${option} needs a value`);
@@ -64,7 +71,8 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
     else server = option;
   }
   if (!server) throw usage("no server is named");
-  return { server, definition: definitionOf(values, args), embedded, dataDir: values["data-dir"]?.at(-1) };
+  const definition = definitionOf(values, args);
+  return { server, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent };
 }
 
 function definitionOf(

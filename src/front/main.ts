@@ -25,7 +25,10 @@ export async function frontMain(argv: readonly string[], embedded: () => Promise
     asked instanceof Fault
       ? { open: () => Promise.reject(asked), cancel: () => {}, close: async () => {} }
       : new Opening(asked, embedded, warn);
-  const relay = new Relay(opening, warn);
+  // Neither a client nor a server comes upon ids like these.
+  const prefix = `linkspan-${crypto.randomUUID()}-`;
+  const repeat = !(asked instanceof Fault) && asked.retryIdempotent;
+  const relay = new Relay(opening, { prefix, repeat }, warn);
   process.on("SIGTERM", () => relay.terminate());
   process.on("SIGINT", () => relay.terminate());
   process.on("SIGHUP", () => relay.terminate());

@@ -45,11 +45,15 @@ const opening = v.object({
 });
 
 function openingToken(line: string): string | number | undefined {
+  const parsed = v.safeParse(opening, parseJson(line));
+  return parsed.success ? parsed.output.params._meta.progressToken : undefined;
+}
+
+/** Undefined where the text is no JSON, or only the beginning of some. */
+export function parseJson(text: string): unknown {
   try {
-    const parsed = v.safeParse(opening, JSON.parse(line));
-    return parsed.success ? parsed.output.params._meta.progressToken : undefined;
+    return JSON.parse(text);
   } catch {
-    // Half a line so far, or no JSON: no token in it.
     return undefined;
   }
 }

@@ -1,10 +1,14 @@
-/** From a server's name to an open session: the manager (found, started, or in this process), the grant, the bridge. */
-import { Deadline } from "../base/deadline.ts";
+/**
+ * From a server's name to an open session: the manager (found, started, or in this process), the grant, the bridge.
+ * Done again for every session that the front needs.
+ */
+import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
 import type { ProgressView, SessionGrant } from "../model/views.ts";
 import { dialSession, type Session } from "../transport/session.ts";
 import type { FrontArguments } from "./arguments.ts";
+import { refuseStopped } from "./stopped.ts";
 import { terminalName } from "./terminal.ts";
 
 /** A start may have to fetch an image first (faults.md: 10 min in total with progress) … */
@@ -13,6 +17,9 @@ const START_MS = 600_000;
 const SILENT_MS = 60_000;
 /** A bridge that was reported ready accepts and attaches within this time. */
 const DIAL_MS = 15_000;
+/** A bridge that has just died is asked for until the manager has noticed it, too. */
+const REDIAL_MS = 10_000;
+const REDIAL_WAIT_MS = 200;
 /** The client is gone or going; the manager notices the end of a session by itself, too. */
 const RELEASE_MS = 300;
 /** Servers of an embedded manager are stopped before the process ends. */
@@ -30,6 +37,8 @@ export interface EmbeddedManager {
 interface Source {
   acquire(request: SessionRequestInput, report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): Promise<void>;
+  /** Throws a fault if somebody has stopped or removed the server of an earlier grant on purpose. */
+  checkWanted(earlier: SessionGrant, deadline: Deadline): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,8 +46,7 @@ export class Opening {
   private readonly cancelled = new AbortController();
   private source: Source | undefined;
   private grant: SessionGrant | undefined;
-  private silence: ReturnType<typeof setTimeout> | undefined;
-  private silent = false;
+  private silence: { timer?: ReturnType<typeof setTimeout>; abort: AbortController } = { abort: new AbortController() };
 
   constructor(
     private readonly asked: FrontArguments,
@@ -46,43 +54,33 @@ export class Opening {
     private readonly warn: (message: string) => void,
   ) {}
 
-  /** Finds the server, has it started if need be, dials its bridge. Faults: whatever stands in the way. */
+  /**
+   * Finds the server, has it started if need be, dials its bridge. Called again when a session has ended: the manager
+   * is then looked for again, too. Faults: whatever stands in the way.
+   */
   async open(report: Report): Promise<Session> {
-    const deadline = Deadline.in(START_MS, this.cancelled.signal);
+    const abort = new AbortController();
+    this.silence = { abort };
+    const deadline = Deadline.in(START_MS, AbortSignal.any([this.cancelled.signal, abort.signal]));
     this.sign();
     try {
-      this.source = await this.findSource();
-      const request = {
-        server: this.asked.server,
-        ...(this.asked.definition ? { definition: this.asked.definition } : {}),
-        pid: process.pid,
-        ppid: process.ppid,
-        terminal: terminalName(process.env),
-      };
-      this.grant = await this.source.acquire(
-        request,
-        (progress) => {
-          this.sign();
-          report(progress);
-        },
-        deadline,
-      );
-      const { addresses, token, session: id } = this.grant;
-      return await dialSession({ addresses, token, session: id }, deadline.within(DIAL_MS));
+      const source = await this.findSource();
+      if (this.grant) await this.giveBack(source, this.grant, deadline);
+      return await this.openWith(source, report, deadline);
     } catch (error) {
-      if (!this.silent) throw error;
+      if (!abort.signal.aborted) throw error;
       throw new Fault("timeout", `${this.asked.server} did not start: nothing was heard of it for ${SILENT_MS} ms`, {
         cause: error,
         hint: "`linkspan logs` and `linkspan doctor` show more.",
       });
     } finally {
-      clearTimeout(this.silence);
+      clearTimeout(this.silence.timer);
     }
   }
 
   /** Ends an `open` that is under way; it then rejects. */
   cancel(): void {
-    clearTimeout(this.silence);
+    clearTimeout(this.silence.timer);
     this.cancelled.abort();
   }
 
@@ -93,24 +91,55 @@ export class Opening {
     await source?.close().catch((error: unknown) => this.warn(Fault.from(error).message));
   }
 
+  /** A bridge that a manager believes to be alive may have died just now: its address is asked for again. */
+  private async openWith(source: Source, report: Report, deadline: Deadline): Promise<Session> {
+    const { pid, ppid } = process;
+    const { server, definition } = this.asked;
+    const defined = definition ? { definition } : {};
+    const request = { server, ...defined, pid, ppid, terminal: terminalName(process.env) };
+    const until = performance.now() + REDIAL_MS;
+    for (;;) {
+      const reportOn = (progress: ProgressView) => {
+        this.sign();
+        report(progress);
+      };
+      const grant = await source.acquire(request, reportOn, deadline);
+      this.grant = grant;
+      try {
+        const { addresses, token, session: id } = grant;
+        return await dialSession({ addresses, token, session: id }, deadline.within(DIAL_MS));
+      } catch (error) {
+        if (Fault.from(error).kind !== "unreachable" || performance.now() > until) throw error;
+        await source.release(grant.session).catch(() => {});
+        await sleep(REDIAL_WAIT_MS, deadline.signal);
+      }
+    }
+  }
+
+  /** What is left of an earlier session. Throws a fault if its server is not wanted any more. */
+  private async giveBack(source: Source, grant: SessionGrant, deadline: Deadline): Promise<void> {
+    await source.checkWanted(grant, deadline);
+    this.grant = undefined;
+    await source.release(grant.session).catch(() => {});
+  }
+
   private sign(): void {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => {
-      this.silent = true;
-      this.cancelled.abort();
-    }, SILENT_MS);
+    const { silence } = this;
+    clearTimeout(silence.timer);
+    silence.timer = setTimeout(() => silence.abort.abort(), SILENT_MS);
   }
 
   private async findSource(): Promise<Source> {
-    if (this.asked.embedded) return embeddedSource(await this.embedded());
+    if (this.asked.embedded) return (this.source ??= embeddedSource(await this.embedded()));
     // Imported late: with --embedded there is nobody to connect to.
     const { connectManager } = await import("../api/client/connect.ts");
     const client = await connectManager({ onStarting: () => this.warn("starting the manager in the background") });
-    return {
+    return (this.source = {
       acquire: (request, report, deadline) => client.acquire(request, { report, deadline }),
       release: (session) => client.release(session, { deadline: Deadline.in(RELEASE_MS) }),
+      checkWanted: (earlier, deadline) => refuseStopped(client, earlier, deadline),
       close: async () => {},
-    };
+    });
   }
 }
 
@@ -118,6 +147,8 @@ function embeddedSource(manager: EmbeddedManager): Source {
   return {
     acquire: (request, report, deadline) => manager.acquire(request, "front", report, deadline),
     release: async (session) => manager.release(session),
+    // Nobody else can reach a manager that is in this process.
+    checkWanted: async () => {},
     close: () => manager.close(Deadline.in(CLOSE_MS)),
   };
 }

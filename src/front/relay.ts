@@ -1,12 +1,13 @@
 /**
- * One client's way to one server: starting (what the client writes is kept), open (bytes pass), over (every request is
- * answered with the reason, then the front ends). A front goes through these states once and in this order.
+ * The client's end of a front: its requests, their answers, the end of its input. What it writes is kept while there is
+ * no session (starting, or opening a new one after the last has ended); the server's end is link.ts.
  */
 import { LIMITS } from "../../bridge/wire.ts";
 import { Fault } from "../base/fault.ts";
 import type { ProgressView } from "../model/views.ts";
-import type { Session, SessionEnd } from "../transport/session.ts";
-import { InFlight } from "./in-flight.ts";
+import type { Session } from "../transport/session.ts";
+import { Conversation, type ConversationOptions } from "./conversation.ts";
+import { Link } from "./link.ts";
 import { errorAnswer, openingTokens, progressNotice, sentence } from "./messages.ts";
 import type { Opening } from "./opening.ts";
 import { ClientOutput, readClient } from "./stdio.ts";
@@ -25,43 +26,49 @@ const TERMINATE_MS = 500;
 const NEWLINE = 0x0a;
 
 export class Relay {
-  private readonly inFlight = new InFlight();
+  private readonly conversation: Conversation;
+  private readonly link: Link;
   private readonly output: ClientOutput;
   private readonly outcome = Promise.withResolvers<number>();
-  private session: Session | undefined;
-  /** Why there is no session (any more). */
-  private fault: Fault | undefined;
   private exitCode = 0;
   private buffer: Uint8Array[] = [];
   private bufferedBytes = 0;
+  /** The first session gets bytes as they come; later ones get whole lines, since one may end in the middle of a line. */
+  private whole = false;
   private progressCount = 0;
   private inputEnded = false;
-  /** The outcome is clear; whatever comes now comes too late. */
-  private left = false;
   /** Monotonic milliseconds; set when the client ends its input. */
   private endsAt = 0;
   private lastByte = NEWLINE;
   /** Resolves when a full buffer or a full connection has room again. */
   private room: PromiseWithResolvers<void> | undefined;
-  private holding = false;
+  private held = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly opening: Pick<Opening, "open" | "cancel">,
+    opening: Pick<Opening, "open" | "cancel">,
+    options: ConversationOptions,
     private readonly warn: (message: string) => void,
   ) {
     this.output = new ClientOutput(() => this.leave(0));
+    this.conversation = new Conversation(options);
+    const events = {
+      deliver: (session: Session, range: Uint8Array | string) => this.deliver(session, range),
+      progress: (progress: ProgressView) => this.progress(progress),
+      opened: (session: Session) => this.opened(session),
+      drained: () => this.makeRoom(),
+      interrupted: (fault: Fault) => this.interrupted(fault),
+      resting: (fault: Fault) => this.resting(fault),
+      over: (fault: Fault, exitCode: number) => this.over(fault, exitCode),
+      wanted: () => !this.inputEnded,
+    };
+    this.link = new Link(opening, this.conversation, events, warn);
   }
 
   /** Resolves with the exit code when nothing more is to be done for this client. */
   async run(): Promise<number> {
     void readClient((chunk) => this.fromClient(chunk)).then(() => this.inputEnd());
-    this.opening
-      .open((progress) => this.progress(progress))
-      .then(
-        (session) => (this.left ? session.detach() : this.opened(session)),
-        (error) => this.left || this.over(Fault.from(error), Fault.from(error).faces.exit),
-      );
+    this.link.start();
     const code = await this.outcome.promise;
     clearTimeout(this.timer);
     return code;
@@ -71,12 +78,10 @@ export class Relay {
   terminate(): void {
     this.exitCode = 0;
     this.inputEnded = true;
-    if (this.session && !this.fault && this.inFlight.size > 0) {
-      this.session.finish();
-      this.setTimer(TERMINATE_MS, () => this.giveUp("the client's side was told to end"));
-    } else {
-      this.giveUp("the client's side was told to end");
-    }
+    const { current } = this.link;
+    if (!current || this.conversation.size === 0) return this.giveUp("the client's side was told to end");
+    current.finish();
+    this.setTimer(TERMINATE_MS, () => this.giveUp("the client's side was told to end"));
   }
 
   /** Everything written is in the client's pipe. */
@@ -86,44 +91,72 @@ export class Relay {
 
   private fromClient(chunk: Uint8Array): Promise<void> | undefined {
     this.lastByte = chunk[chunk.byteLength - 1] ?? this.lastByte;
-    const { session } = this;
-    if (this.fault || !session) {
-      this.inFlight.sent(chunk);
-      if (this.fault) return void this.answerAll(this.fault);
-      this.buffer.push(chunk);
-      this.bufferedBytes += chunk.byteLength;
-      return this.bufferedBytes >= BUFFER_BYTES_MAX ? this.waitForRoom() : undefined;
+    const { link, conversation } = this;
+    switch (link.state) {
+      case "open":
+        return this.send(chunk);
+      case "starting":
+        conversation.passed(chunk);
+        return this.keep([chunk]);
+      case "reviving":
+        return this.keep(conversation.take(chunk));
+      case "resting": {
+        const { requests } = conversation;
+        const lines = conversation.take(chunk);
+        if (conversation.requests > requests && link.wake()) return this.keep(lines);
+        conversation.countLines();
+        return void this.answerAll(link.fault);
+      }
+      case "over":
+        conversation.passed(chunk);
+        return void this.answerLast(link.fault);
     }
-    const before = this.inFlight.messages;
-    const writable = session.write(chunk);
-    this.inFlight.sent(chunk);
-    session.countSent(this.inFlight.messages - before);
+  }
+
+  private send(chunk: Uint8Array): Promise<void> | undefined {
+    const { conversation } = this;
+    const session = this.link.current;
+    if (!session) return;
+    let writable = true;
+    if (this.whole) for (const range of conversation.take(chunk)) writable = session.write(range);
+    else {
+      writable = session.write(chunk);
+      conversation.passed(chunk);
+    }
+    session.countSent(conversation.countLines());
     return writable ? undefined : this.waitForRoom();
   }
 
+  /** What has come so far for a session that is not there yet. */
+  private keep(chunks: readonly Uint8Array[]): Promise<void> | undefined {
+    for (const chunk of chunks) {
+      this.buffer.push(chunk);
+      this.bufferedBytes += chunk.byteLength;
+    }
+    return this.bufferedBytes >= BUFFER_BYTES_MAX ? this.waitForRoom() : undefined;
+  }
+
   private opened(session: Session): void {
-    this.session = session;
+    for (const line of this.conversation.again()) {
+      session.write(line);
+      session.countSent(1);
+    }
     for (const chunk of this.buffer) session.write(chunk);
-    session.countSent(this.inFlight.messages);
-    this.buffer = [];
-    session.open({
-      bytes: (range) => this.fromServer(session, range),
-      drained: () => this.makeRoom(),
-      ended: (end) => this.ended(end),
-    });
+    session.countSent(this.conversation.countLines());
+    this.forgetBuffer();
+    // What the bridge has not taken yet says so when it is taken.
     if (session.queuedBytes === 0) this.makeRoom();
     if (this.inputEnded) this.finish(session);
   }
 
-  private fromServer(session: Session, range: Uint8Array): void {
+  private deliver(session: Session, range: Uint8Array | string): void {
     const writable = this.output.write(range);
-    this.inFlight.received(range);
     if (this.inputEnded) this.expectAnswer();
-    if (writable || this.holding) return;
-    this.holding = true;
+    if (writable || this.held) return;
+    this.held = true;
     session.pause();
     void this.output.drained?.then(() => {
-      this.holding = false;
+      this.held = false;
       session.resume();
     });
   }
@@ -134,8 +167,9 @@ export class Relay {
     if (this.lastByte !== NEWLINE) void this.fromClient(Buffer.from("\n"));
     this.inputEnded = true;
     this.endsAt = performance.now() + LIMITS.drainMs;
-    if (this.fault || this.inFlight.size === 0) return this.leave(this.exitCode);
-    if (this.session) this.finish(this.session);
+    const { state, current } = this.link;
+    if (state === "over" || this.conversation.size === 0) return this.leave(this.exitCode);
+    if (current) this.finish(current);
     else this.setTimer(LIMITS.drainMs, () => this.giveUp("the server did not start in time"));
   }
 
@@ -149,55 +183,73 @@ export class Relay {
     this.setTimer(ms, () => this.giveUp(QUIET));
   }
 
-  private ended(end: SessionEnd): void {
-    if (end.why === "detached") return this.giveUp("the session has ended");
-    if (end.why === "lost") return this.over(lost(end.fault), end.fault.faces.exit);
-    const { code, signal, reason, stderr } = end.report;
-    // After the end of its input a server is expected to end, by signal if need be.
-    if (this.inputEnded && this.inFlight.size === 0) return this.leave(0);
-    const fault = new Fault("server-failed", reason, { data: { code, signal, oom: end.report.oom, stderr } });
-    this.over(fault, code === 0 ? 0 : fault.faces.exit);
+  /** What was under way has lost its server; what comes from now on is for the next one. */
+  private interrupted(fault: Fault): void {
+    this.whole = true;
+    const { unanswered, notices } = this.conversation.ended();
+    if (notices) this.output.write(notices);
+    this.answer(unanswered, fault);
+    this.makeRoom();
+  }
+
+  private resting(fault: Fault): void {
+    this.forgetBuffer();
+    this.answerAll(fault);
+    this.makeRoom();
+    if (this.inputEnded) this.leave(this.exitCode);
   }
 
   /** There is no session and there will be none: whoever asks is told why, for as long as somebody may ask. */
   private over(fault: Fault, exitCode: number): void {
-    this.fault = fault;
     this.exitCode = exitCode;
-    this.buffer = [];
+    this.forgetBuffer();
+    // After the end of its input a server is expected to end, by signal if need be.
+    if (this.inputEnded && this.conversation.size === 0 && exitCode === 0) return this.leave(0);
     this.warn(sentence(fault));
-    this.setTimer(this.inFlight.requests === 0 ? SILENT_CLIENT_MS : LINGER_MS, () => this.leave(exitCode));
-    this.answerAll(fault);
+    this.setTimer(this.conversation.requests === 0 ? SILENT_CLIENT_MS : LINGER_MS, () => this.leave(exitCode));
+    this.answerLast(fault);
     this.makeRoom();
     if (this.inputEnded) this.leave(exitCode);
   }
 
   /** Ends without waiting for more: what is unanswered gets an error that says why. */
   private giveUp(reason: string): void {
-    this.fault ??= new Fault("cancelled", `${reason}; whether the request was carried out is not known`);
-    this.answerAll(this.fault);
+    this.answerAll(
+      this.link.fault ?? new Fault("cancelled", `${reason}; whether the request was carried out is not known`),
+    );
     this.leave(this.exitCode);
   }
 
-  private answerAll(fault: Fault): void {
-    const ids = this.inFlight.take();
-    if (ids.length === 0) return;
-    this.output.write(ids.map((id) => errorAnswer(id, fault)).join(""));
-    this.setTimer(LINGER_MS, () => this.leave(this.exitCode));
+  /** A client that was told why there will be no server may ask once more in another way, then it is over. */
+  private answerLast(fault: Fault | undefined): void {
+    if (this.answerAll(fault)) this.setTimer(LINGER_MS, () => this.leave(this.exitCode));
+  }
+
+  /** Whether there was anything to answer. */
+  private answerAll(fault: Fault | undefined): boolean {
+    return this.answer(this.conversation.takeUnanswered(), fault ?? new Fault("cancelled", "the session has ended"));
+  }
+
+  private answer(ids: readonly string[], fault: Fault): boolean {
+    if (ids.length > 0) this.output.write(ids.map((id) => errorAnswer(id, fault)).join(""));
+    return ids.length > 0;
   }
 
   private progress(progress: ProgressView): void {
-    if (this.fault) return;
+    if (this.link.state !== "starting") return;
     this.progressCount += 1;
     const notices = openingTokens(this.buffer).map((token) => progressNotice(token, this.progressCount, progress));
     if (notices.length > 0) this.output.write(notices.join(""));
   }
 
   private leave(code: number): void {
-    this.left = true;
-    this.fault ??= new Fault("cancelled", "the session has ended");
-    this.opening.cancel();
-    this.session?.detach();
+    this.link.close();
     this.outcome.resolve(code);
+  }
+
+  private forgetBuffer(): void {
+    this.buffer = [];
+    this.bufferedBytes = 0;
   }
 
   private waitForRoom(): Promise<void> {
@@ -217,12 +269,3 @@ export class Relay {
 }
 
 const QUIET = `the client has ended its input and the server did not answer within ${QUIET_MS} ms`;
-
-/** The same fault, saying what a lost connection means for a request that was under way. */
-function lost(fault: Fault): Fault {
-  return new Fault(fault.kind, `${fault.message}; whether the request was carried out is not known`, {
-    ...(fault.hint === undefined ? {} : { hint: fault.hint }),
-    ...(fault.data === undefined ? {} : { data: fault.data }),
-    cause: fault,
-  });
-}

@@ -32,17 +32,19 @@ describe("the server", () => {
       expect(JSON.stringify(error?.data)).toContain("last words before the crash");
       expect(JSON.stringify(error)).toContain("7");
     }
-    expect(await front.ended()).toBe(5);
     expect(front.messages.filter(({ error }) => error)).toHaveLength(2);
+    expect(JSON.stringify((await front.call("echo", { text: "again" })).result)).toContain("again");
+    front.endInput();
+    expect(await front.ended()).toBe(0);
     await noSession();
   });
 
-  test("ends by itself with calls in flight: they get an error, the front ends too", async () => {
+  test("ends by itself with calls in flight: they get an error, the next one a new process", async () => {
     await using front = new RawFront(stage.front("plain"));
     await front.initialize();
     const { error } = await front.call("end");
     expect(error?.code).toBe(-32052);
-    await front.ended();
+    expect(JSON.stringify((await front.call("echo", { text: "again" })).result)).toContain("again");
   });
 
   test("does not start: initialize is answered with its words", async () => {

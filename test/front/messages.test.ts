@@ -40,9 +40,10 @@ test("progress goes to opening requests that carry a token, and to nothing else"
 });
 
 test("the command line", () => {
-  const plain = { server: "a", definition: undefined, embedded: false, dataDir: undefined };
-  expect(parseArguments(["a"])).toEqual(plain);
+  const plain = { server: "a", definition: undefined, embedded: false, dataDir: undefined, retryIdempotent: false };
+  expect(parseArguments(["npm:x@1"])).toEqual({ ...plain, server: "npm:x@1" });
   expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({ ...plain, embedded: true, dataDir: "/d" });
+  expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true });
   expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ ...plain, dataDir: "/x=y" });
   expect(parseArguments(["a", "--help"])).toBeUndefined();
   for (const wrong of [[], ["a", "b"], ["--nope", "a"], ["a", "--data-dir"], ["--data-dir=", "a"], ["a", "-v"]]) {
@@ -74,6 +75,7 @@ test("a reference with what it needs to run", () => {
     },
     embedded: false,
     dataDir: undefined,
+    retryIdempotent: false,
   });
   expect(parseArguments(["npm:x", "--secret", "PATH"])?.definition).toEqual({
     secrets: { PATH: process.env.PATH ?? "" },
