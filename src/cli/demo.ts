@@ -38,40 +38,75 @@ export const demo = command({
   }),
   async run({ options: { once, runtime: asked }, json, services }) {
     const say = json ? () => undefined : print;
-    const signal = untilInterrupted();
+    const stage: Stage = { once, json, services, say, signal: untilInterrupted() };
     try {
       say(`${onStdout.bold(`Linkspan ${VERSION}`)} starts an MCP server and calls it through its socket\n`);
-      const { runtime, local } = await chooseRuntime(asked, services, say);
-      await using workspace = await makeWorkspace();
-      const { data, sample } = workspace;
-      const startedAt = performance.now();
-      await using manager = await startManager(data, runtime, signal);
-      const { restPort, tcpPort } = manager;
-      const taken = restPort === FIRST_PORT ? "" : ` (${FIRST_PORT} is taken)`;
-      const listens = `REST 127.0.0.1:${restPort}, TCP 127.0.0.1:${tcpPort}${taken}`;
-      say(step("Manager", listens, performance.now() - startedAt));
-      await using server = await startServer({ client: manager.client, services, runtime, sample, local, signal });
-      const { view, root } = server;
-      say(step("Server", view.image, server.tookMs));
-      say(detail(place(view)));
-      say(detail(`sees ${sample} (${SAMPLE_FILES} files), ${server.how}`));
-      const inspection = await manager.client.inspect(SERVER);
-      for (const line of lockIn(inspection)) say(detail(line));
-      if (runtime === "docker") for (const gap of inspection.gaps) say(weaker(gap.message));
-      const here: Place = { data, restPort, tcpPort, server: SERVER, root };
-      const calls = await makeCalls(manager.client, root, say, signal);
-      if (json) printJson({ runtime, ...here, view, calls, client: JSON.parse(clientConfiguration(here)) });
-      else if (!once) print(`\n${nextSteps(here)}\n\n${onStdout.bold("Ctrl-C ends it")} and takes everything away.`);
-      if (!once) await waitForEnd(signal, manager);
-      say("");
+      const chosen = await chooseRuntime(asked, services, say);
+      const trouble = await show(stage, { ...chosen, mayFail: asked === "auto" && chosen.runtime === "docker" });
+      if (trouble) {
+        sayNoIsolation(say, trouble);
+        await show(stage, { runtime: "process", local: true, mayFail: false });
+      }
     } catch (thrown) {
       // Ctrl-C in the middle of a start is what was wanted, not a failure.
-      if (!signal.aborted || Fault.from(thrown).kind !== "cancelled") throw thrown;
+      if (!stage.signal.aborted || Fault.from(thrown).kind !== "cancelled") throw thrown;
     }
-    say("All gone: server, manager, sample folder.");
+    say("\nAll gone: server, manager, sample folder.");
     say(`Kept for next time: ${KEPT}.`);
   },
 });
+
+interface Stage {
+  once: boolean;
+  json: boolean;
+  services: Services;
+  say: (text: string) => void;
+  signal: AbortSignal;
+}
+
+interface Choice {
+  runtime: Runtime;
+  /** Whether the engine sees this machine's files. */
+  local: boolean;
+  /** Whether an engine that cannot run the server is a reason to do without it. */
+  mayFail: boolean;
+}
+
+/** The whole demo on one runtime; resolves with the engine's trouble where it ended for that. */
+async function show(stage: Stage, { runtime, local, mayFail }: Choice): Promise<Fault | undefined> {
+  const { once, json, services, say, signal } = stage;
+  await using workspace = await makeWorkspace();
+  const { data, sample } = workspace;
+  const startedAt = performance.now();
+  await using manager = await startManager(data, runtime, signal);
+  const { client, restPort, tcpPort } = manager;
+  const taken = restPort === FIRST_PORT ? "" : ` (${FIRST_PORT} is taken)`;
+  say(step("Manager", `REST 127.0.0.1:${restPort}, TCP 127.0.0.1:${tcpPort}${taken}`, performance.now() - startedAt));
+  const starting = startServer({ client, services, runtime, sample, local, signal });
+  const started = await (mayFail ? starting.catch(engineTrouble) : starting);
+  if (started instanceof Fault) return started;
+  await using server = started;
+  const { view, root } = server;
+  say(step("Server", view.image, server.tookMs));
+  say(detail(place(view)));
+  say(detail(`sees ${sample} (${SAMPLE_FILES} files), ${server.how}`));
+  const inspection = await client.inspect(SERVER);
+  for (const line of lockIn(inspection)) say(detail(line));
+  if (runtime === "docker") for (const gap of inspection.gaps) say(weaker(gap.message));
+  const here: Place = { data, restPort, tcpPort, server: SERVER, root };
+  const calls = await makeCalls(client, root, say, signal);
+  if (json) printJson({ runtime, ...here, view, calls, client: JSON.parse(clientConfiguration(here)) });
+  else if (!once) print(`\n${nextSteps(here)}\n\n${onStdout.bold("Ctrl-C ends it")} and takes everything away.`);
+  if (!once) await waitForEnd(signal, manager);
+  return undefined;
+}
+
+/** An engine of another kind than this machine, or out of reach, say; anything else is thrown on. */
+function engineTrouble(thrown: unknown): Fault {
+  const fault = Fault.from(thrown);
+  if (["unsupported", "unreachable", "forbidden", "engine-failed"].includes(fault.kind)) return fault;
+  throw thrown;
+}
 
 function step(what: string, detail: string, tookMs?: number): string {
   const time = tookMs === undefined ? "" : onStdout.dim(`  ${formatMs(tookMs)}`);
@@ -87,15 +122,19 @@ async function chooseRuntime(asked: Runtime | "auto", services: Services, say: (
       return { runtime: "docker" as const, local };
     } catch (thrown) {
       if (asked === "docker") throw thrown;
-      const fault = Fault.from(thrown);
-      say(`${onStdout.yellow("!")} Engine   ${oneLine(fault.message)}`);
-      if (fault.hint) say(`           ${oneLine(fault.hint)}`);
+      sayNoIsolation(say, Fault.from(thrown));
+      return { runtime: "process" as const, local: true };
     }
   }
-  say(
-    `${onStdout.yellow("!")} ${onStdout.bold("No isolation")}: the server runs as a plain process of yours, not in a container.`,
-  );
+  sayNoIsolation(say);
   return { runtime: "process" as const, local: true };
+}
+
+function sayNoIsolation(say: Stage["say"], because?: Fault): void {
+  const mark = onStdout.yellow("!");
+  if (because) say(`${mark} Engine   ${oneLine(because.message)}`);
+  if (because?.hint) say(detail(because.hint));
+  say(`${mark} ${onStdout.bold("No isolation")}: the server runs as a plain process of yours, not in a container.`);
 }
 
 function detail(text: string): string {

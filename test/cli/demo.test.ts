@@ -94,6 +94,22 @@ engineTest(
   DEMO_MS,
 );
 
+engineTest(
+  "on an engine that cannot run the server it says why, and goes on without isolation",
+  async () => {
+    await using remote = await remoteEngine();
+    // Nobody has said at which address its published ports are reached.
+    const env = { DOCKER_HOST: `tcp://${remote.address}:${remote.port}` };
+    const ran = await demo([], env);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(ran.out).toContain("LINKSPAN_PUBLISH_ADDRESS");
+    expect(ran.out).toContain("No isolation");
+    expect(ran.out).toContain("Hello! An MCP server");
+    expect((await demo(["--runtime", "docker"], env)).code).toBe(1);
+  },
+  DEMO_MS,
+);
+
 /** The same engine at an address of this machine that is not loopback: nothing tells it from another machine's. */
 async function remoteEngine(): Promise<{ address: string; port: number } & AsyncDisposable> {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
