@@ -74,7 +74,9 @@ async function serve(asked: Arguments): Promise<void> {
 export async function embeddedManager(): Promise<EmbeddedManager> {
   const asked = readArguments([], process.env);
   const config = await readConfig(asked.config);
-  const settings = { ...mergeSettings(asked.settings, config.manager), stopServersOnExit: true };
+  const merged = mergeSettings(asked.settings, config.manager);
+  // It lives as long as its one client, and looks after its own: the shared manager does the rest.
+  const settings = { ...merged, stopServersOnExit: true, cleanupInterval: 0, maxAge: 0 };
   const shared = asked.dataDir ?? dataDir(process.env);
   const own = join(shared, "embedded", randomUUID().slice(0, 8));
   const dir = openDataDir(own, SILENT);
@@ -108,11 +110,16 @@ async function startManager(
   log: Log,
 ): Promise<Manager> {
   try {
-    const runtime = await openRuntime(settings.runtime, { instance: dir.instance, dataDir: runtimeDir });
+    const runtime = await openRuntime(settings.runtime, {
+      instance: dir.instance,
+      dataDir: runtimeDir,
+      home: dir.path,
+    });
     const { allowWeaker, stopServersOnExit } = settings;
+    const cleanup = { intervalMs: settings.cleanupInterval, maxAgeMs: settings.maxAge };
     const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
     const { servers } = config;
-    return new Manager({ runtime, dataDir: dir, servers, log, allowWeaker, stopServersOnExit, noEngineHint });
+    return new Manager({ runtime, dataDir: dir, servers, log, allowWeaker, stopServersOnExit, cleanup, noEngineHint });
   } catch (error) {
     dir.close();
     throw error;

@@ -45,6 +45,9 @@ const listed = v.array(
     Names: strings,
     Labels: stringMap,
     State: text,
+    /** As it was named, and what it is. */
+    Image: text,
+    ImageID: text,
   }),
 );
 

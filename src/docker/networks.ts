@@ -14,6 +14,8 @@ const networkInfo = v.looseObject({
   Internal: v.optional(v.boolean(), false),
   Labels: stringMap,
   Options: stringMap,
+  /** Of containers that run; told by `inspectNetwork` only. */
+  Containers: v.optional(v.nullable(v.record(v.string(), v.unknown()))),
   IPAM: v.optional(
     v.looseObject({
       Config: v.optional(

@@ -97,6 +97,12 @@ export class BridgeLink {
     return await control.health(deadline);
   }
 
+  /** Drains the bridge if it has no session; false when it has one. Faults: as `ask`. */
+  async drainWhenIdle(deadline: Deadline): Promise<boolean> {
+    const control = await this.connected(deadline);
+    return await control.drainWhenIdle(deadline);
+  }
+
   /** Does not wait for the interval, once. */
   probeNow(): void {
     this.urgent = true;

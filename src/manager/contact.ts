@@ -65,6 +65,11 @@ export class Contact {
     return await this.link?.ask(deadline).catch(() => undefined);
   }
 
+  /** Whether the bridge has no session and takes none from now on. Faults: those of asking it. */
+  async drainWhenIdle(deadline: Deadline): Promise<boolean> {
+    return (await this.link?.drainWhenIdle(deadline)) ?? false;
+  }
+
   /** Something has changed: what the bridge says now counts, not what it says at the next interval. */
   probeNow(): void {
     this.link?.probeNow();

@@ -21,15 +21,22 @@ interface Reader {
 export class EventLog implements Events {
   private ring: EventView[] = [];
   private readonly readers = new Set<Reader>();
+  private readonly listeners: ((event: EventView) => void)[] = [];
   private closed = false;
 
   constructor(private readonly now: () => number = Date.now) {}
+
+  /** Called with every event while it is added; must not throw. */
+  listen(listener: (event: EventView) => void): void {
+    this.listeners.push(listener);
+  }
 
   add(kind: string, message: string, details: Pick<EventView, "server" | "data"> = {}): void {
     const event: EventView = { at: this.now(), kind, ...details, message };
     this.ring.push(event);
     // Cut in steps: shifting a thousand entries for every event would cost more than the event.
     if (this.ring.length > 2 * KEPT) this.ring = this.ring.slice(-KEPT);
+    for (const listener of this.listeners) listener(event);
     for (const reader of this.readers) {
       reader.waiting.push(event);
       if (reader.waiting.length > WAITING_MAX) {

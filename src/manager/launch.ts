@@ -3,6 +3,7 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import { LABEL, MANAGED_BY } from "../runtime/labels.ts";
+import { ownerLabel } from "../runtime/owner.ts";
 import type { Facts, Gap, Instance, LogLine, Ownership, Report, Runtime } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
 import { bridgeToken, newNonce, seal, sha256Hex } from "./tokens.ts";
@@ -14,6 +15,8 @@ export interface Ground {
   key: Uint8Array;
   /** The manager's instance id. */
   instance: string;
+  /** The manager's own data directory. */
+  home: string;
   /** Run servers although the engine cannot keep every setting. */
   allowWeaker: boolean;
   facts(deadline: Deadline): Promise<Facts>;
@@ -82,6 +85,7 @@ function ownership(ground: Ground, spec: ServerSpec): Ownership {
     [LABEL.service]: spec.name,
     [LABEL.started]: String(Math.floor(Date.now() / 1000)),
     [LABEL.instance]: ground.instance,
+    [LABEL.owner]: ownerLabel(ground.home),
     [LABEL.server]: spec.name,
     [LABEL.spec]: hash,
     [LABEL.nonce]: nonce,

@@ -4,13 +4,16 @@
  * aside: a lock that moves away with its file would let a second manager in.
  */
 import { Database } from "bun:sqlite";
-import { closeSync, openSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { DATA_FILE } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
 import { replaceFile } from "./files.ts";
 
 const LOCK_FILE = "manager.lock";
+/** Somebody who cleans up after an earlier manager holds the lock for seconds; a new manager waits for him. */
+const BORROWED_MS = 10_000;
+const POLL_MS = 20;
 
 export class DataLock {
   private constructor(
@@ -31,9 +34,38 @@ export class DataLock {
   }
 }
 
+/**
+ * The lock of a directory whose manager is gone, for as long as the result is not disposed of; undefined when a manager
+ * has it. Makes nothing in the directory, which may be another user's. Fault `forbidden` when it cannot be told.
+ */
+export function borrowLock(dir: string): Disposable | undefined {
+  const file = join(dir, LOCK_FILE);
+  if (!existsSync(file)) throw new Fault("forbidden", `the data directory ${dir} has no lock`);
+  let database: Database | undefined;
+  try {
+    database = new Database(file, { create: false, readwrite: true });
+    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    database.run("BEGIN EXCLUSIVE");
+    // Nobody has written it but a manager that was killed: its number may be another process's by now.
+    rmSync(join(dir, DATA_FILE.pid), { force: true });
+  } catch (cause) {
+    database?.close();
+    if (isBusy(cause)) return undefined;
+    throw new Fault("forbidden", `the data directory ${dir} cannot be locked`, { cause });
+  }
+  const locked = database;
+  return { [Symbol.dispose]: () => locked.close() };
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+}
+
 function lockedDatabase(dir: string): Database {
   const file = join(dir, LOCK_FILE);
-  for (let attempt = 0; ; attempt += 1) {
+  const waitUntil = performance.now() + BORROWED_MS;
+  let emptied = false;
+  for (;;) {
     let database: Database | undefined;
     try {
       closeSync(openSync(file, "a", 0o600));
@@ -44,17 +76,36 @@ function lockedDatabase(dir: string): Database {
       return database;
     } catch (error) {
       database?.close();
+      if (isBusy(error)) {
+        if (managerRuns(dir) || performance.now() >= waitUntil) throw held(dir);
+        // Before anything else of this process runs: nobody is kept waiting by it.
+        Bun.sleepSync(POLL_MS);
+        continue;
+      }
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      if (code.startsWith("SQLITE_BUSY")) throw held(dir);
       // Garbage in it cannot be locked by anybody, so nobody's lock is lost by emptying it.
-      if (code !== "SQLITE_NOTADB" || attempt > 0) {
+      if (code !== "SQLITE_NOTADB" || emptied) {
         throw new Fault("forbidden", `the data directory ${dir} cannot be locked (${code || String(error)})`, {
           cause: error,
           hint: "The directory must be yours and on a file system with locks; LINKSPAN_DATA_DIR names another.",
         });
       }
       truncateSync(file, 0);
+      emptied = true;
     }
+  }
+}
+
+/** Whether the process that has written its number into the directory is there: a manager does, a borrower does not. */
+function managerRuns(dir: string): boolean {
+  const pid = readPid(dir);
+  if (pid === undefined) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it lives, as somebody else's.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 

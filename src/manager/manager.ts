@@ -9,16 +9,19 @@ import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { ServerView, SessionGrant, SessionView } from "../model/views.ts";
 import type { LogLine, LogOptions, Report, Runtime, Stats } from "../runtime/runtime.ts";
+import { Cleanup, type CleanupOptions } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
+import { removeNetworks, removeServers } from "./ending.ts";
 import { EngineFacts } from "./engine-facts.ts";
 import { EventLog, type Events } from "./events.ts";
 import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
 import { Recovery } from "./recovery.ts";
-import { Registry } from "./registry.ts";
-import type { Server, Surroundings } from "./server.ts";
+import { known, Registry } from "./registry.ts";
+import type { Server } from "./server.ts";
 import { type SessionKind, Sessions } from "./sessions.ts";
 import { State } from "./state.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 export type { Events } from "./events.ts";
 export type { Inspected } from "./inspection.ts";
@@ -40,12 +43,16 @@ export interface ManagerOptions {
   allowWeaker: boolean;
   /** Remove every server at the end; otherwise they run on and the next manager takes them over. */
   stopServersOnExit: boolean;
+  /** When the reaper looks by itself, and what is aged for it; without it nothing is removed unless somebody asks. */
+  cleanup?: CleanupOptions;
   /** What else can be done when no engine answers. */
   noEngineHint?: string | undefined;
 }
 
 /** Fronts that were killed give nothing back: their sessions are freed within 5 s (faults.md). */
 const SWEEP_MS = 2_000;
+/** Only when somebody asks. */
+const NO_CLEANUP: CleanupOptions = { intervalMs: 0, maxAgeMs: 0 };
 /** An end for those who name none. */
 const CLOSE_MS = 30_000;
 /** Asking a bridge that may not answer, in the middle of something else. */
@@ -60,6 +67,8 @@ export class Manager implements AsyncDisposable {
   private readonly facts: EngineFacts;
   private readonly ending = new AbortController();
   private readonly recovery: Recovery;
+  /** Removes what nobody uses, by itself and when it is asked to. */
+  readonly cleanup: Cleanup;
   private readonly sweeper: ReturnType<typeof setInterval>;
   private closed: Promise<void> | undefined;
   private touchedAt = performance.now();
@@ -68,7 +77,7 @@ export class Manager implements AsyncDisposable {
     const { runtime, dataDir, servers, log, allowWeaker } = options;
     this.facts = new EngineFacts(runtime, options.noEngineHint);
     const facts = (deadline: Deadline) => this.facts.get(deadline);
-    this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, allowWeaker, facts };
+    this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, home: dataDir.path, allowWeaker, facts };
     const around: Surroundings = {
       ground: this.ground,
       events: this.log,
@@ -79,6 +88,9 @@ export class Manager implements AsyncDisposable {
     this.registry = new Registry(around, this.state);
     this.registry.load(servers);
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
+    const { ground, registry, books, recovery } = this;
+    const house = { ground, registry, books, recovery, events: this.log };
+    this.cleanup = new Cleanup(house, options.cleanup ?? NO_CLEANUP, log, this.ending.signal);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
@@ -169,6 +181,7 @@ export class Manager implements AsyncDisposable {
   async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
     await this.admitted(deadline);
     const { server, spec } = known(this.registry.resolve(request.server, request.definition));
+    using _coming = this.books.expect(server.name);
     // One that runs with an older definition serves on while others use it.
     const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
     if (!kept) await server.start(spec, report, deadline);
@@ -209,7 +222,7 @@ export class Manager implements AsyncDisposable {
   /** Removes the servers that run without a session and that nobody asked for by name. Never throws: see the log. */
   async removeUnwanted(deadline: Deadline): Promise<void> {
     const unwanted = ({ name, alive, pinned }: Server) => alive && !pinned && this.books.count(name) === 0;
-    await this.removeAll(this.registry.all().filter(unwanted), deadline);
+    await removeServers(this.registry.all().filter(unwanted), this.options.log, deadline);
   }
 
   /** Refuses new work, ends starts that are under way, lets go of the engine. Idempotent. */
@@ -266,7 +279,9 @@ export class Manager implements AsyncDisposable {
     const servers = this.registry.all();
     try {
       const there = servers.filter((server) => server.present || server.busy);
-      if (this.options.stopServersOnExit) await this.removeAll(there, deadline);
+      if (this.options.stopServersOnExit) await removeServers(there, this.options.log, deadline);
+      const left = servers.some((server) => server.present || server.busy);
+      if (!left && this.recovery.reason === undefined) await removeNetworks(this.ground, this.options.log, deadline);
     } finally {
       this.ending.abort();
       for (const server of servers) server.detach();
@@ -279,23 +294,4 @@ export class Manager implements AsyncDisposable {
       }
     }
   }
-
-  private async removeAll(servers: Server[], deadline: Deadline): Promise<void> {
-    const ended = await Promise.allSettled(servers.map((server) => server.remove(deadline)));
-    await this.ground.runtime.clean(this.ground.instance, deadline).catch((error: unknown) => {
-      this.options.log.warn("not everything could be cleaned up", { reason: Fault.from(error).message });
-    });
-    for (const one of ended) {
-      if (one.status === "fulfilled") continue;
-      this.options.log.warn("a server could not be removed", { reason: Fault.from(one.reason).message });
-    }
-  }
-}
-
-/** Faults: `not-found` when what was found running has no description. */
-function known(server: Server): { server: Server; spec: ServerSpec } {
-  if (server.spec) return { server, spec: server.spec };
-  throw new Fault("not-found", `the description of ${server.name} is lost`, {
-    hint: `Start it again with its whole definition, or remove it: linkspan rm ${server.name}`,
-  });
 }

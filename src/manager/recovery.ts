@@ -40,6 +40,12 @@ export class Recovery {
     void found.then((done) => this.go(done));
   }
 
+  /** Resolves when it is known what runs. Fault `unreachable` when the engine does not answer. */
+  async done(deadline: Deadline): Promise<void> {
+    await deadline.race("finding the servers that run already", this.first);
+    if (this.reason !== undefined) throw new Fault("unreachable", this.reason);
+  }
+
   private async go(done: boolean): Promise<void> {
     for (let found = done; !found && !this.signal.aborted; found = await this.attempt()) {
       await sleep(RETRY_MS, this.signal).catch(() => {});

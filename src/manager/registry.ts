@@ -5,8 +5,9 @@ import { similar } from "../base/similar.ts";
 import { nameOfRef } from "../model/ref-name.ts";
 import { name as nameSchema, type ServerBody, type ServerSpec, serverBody } from "../model/server-spec.ts";
 import { specHash } from "../runtime/spec-hash.ts";
-import { type Origin, Server, type Surroundings } from "./server.ts";
+import { Server } from "./server.ts";
 import type { State } from "./state.ts";
+import type { Origin, Surroundings } from "./surroundings.ts";
 
 /** Characters of the hash that tells two servers from one reference apart. */
 const SUFFIX_CHARS = 6;
@@ -130,4 +131,12 @@ export class Registry {
   private hash(spec: ServerSpec): string {
     return specHash(spec, this.around.ground.key);
   }
+}
+
+/** Faults: `not-found` when what was found running has no description. */
+export function known(server: Server): { server: Server; spec: ServerSpec } {
+  if (server.spec) return { server, spec: server.spec };
+  throw new Fault("not-found", `the description of ${server.name} is lost`, {
+    hint: `Start it again with its whole definition, or remove it: linkspan rm ${server.name}`,
+  });
 }

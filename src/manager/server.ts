@@ -5,17 +5,16 @@
 import type { HealthReport } from "../../bridge/wire.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import type { Log } from "../base/log.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import type { ServerState, ServerView } from "../model/views.ts";
 import type { Instance, Progress, Report, Runtime } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
-import type { EventLog } from "./events.ts";
 import { isNews } from "./instances.ts";
-import { explainFailure, type Ground, launch, lostSecretsFault, tokenOf } from "./launch.ts";
+import { explainFailure, launch, lostSecretsFault, tokenOf } from "./launch.ts";
 import { Queue } from "./queue.ts";
 import { Status } from "./status.ts";
+import type { Origin, Surroundings } from "./surroundings.ts";
 import { viewOf } from "./view.ts";
 
 /** A whole start, the fetching of an image included. */
@@ -26,17 +25,6 @@ const REMOVE_MS = 15_000;
 const DEFAULT_STOP_MS = 5_000;
 
 const RESTING: ReadonlySet<Instance["state"]> = new Set(["ended", "lost"]);
-
-/** Where a spec came from: the configuration file, a start over REST, a reference that a client named, a label. */
-export type Origin = "config" | "rest" | "ref" | "label";
-
-export interface Surroundings {
-  ground: Ground;
-  events: EventLog;
-  log: Log;
-  /** Sessions of clients with this server. */
-  sessions(name: string): number;
-}
 
 interface Starting {
   hash: string;
@@ -141,6 +129,20 @@ export class Server {
       await this.discard();
     });
     await deadline.race(`the removal of ${this.name}`, work);
+  }
+
+  /**
+   * Removes it if nobody uses it; false when the bridge has sessions after all. The caller has made sure in the same turn
+   * that no client is about to get one: whoever comes from now on waits for the end of this, and starts it anew.
+   */
+  async retire(deadline: Deadline): Promise<boolean> {
+    const work = this.operate(async () => {
+      if (this.alive && !(await this.contact.drainWhenIdle(deadline))) return false;
+      await this.stopNow();
+      await this.discard();
+      return true;
+    });
+    return await deadline.race(`the removal of ${this.name}`, work);
   }
 
   abortStart(): void {

@@ -16,6 +16,8 @@ interface Entry {
 
 export class Sessions {
   private readonly open = new Map<string, Entry>();
+  /** Clients that wait for a session, by server. */
+  private readonly coming = new Map<string, number>();
 
   constructor(
     private readonly now: () => number = Date.now,
@@ -29,6 +31,23 @@ export class Sessions {
     const view: SessionView = { session, server, kind, since, ...(request.pid > 0 ? { pid: request.pid } : {}) };
     this.open.set(session, { view, process: kind === "front" ? this.identify(request.pid) : undefined });
     return view;
+  }
+
+  /** A client is about to get a session: until this is disposed of, nobody may take the server away as unused. */
+  expect(server: string): Disposable {
+    this.coming.set(server, (this.coming.get(server) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.coming.get(server) ?? 1) - 1;
+        if (left > 0) this.coming.set(server, left);
+        else this.coming.delete(server);
+      },
+    };
+  }
+
+  /** Sessions with a server, and clients that are about to get one. */
+  wanted(server: string): number {
+    return this.count(server) + (this.coming.get(server) ?? 0);
   }
 
   remove(session: string): SessionView | undefined {

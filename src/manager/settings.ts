@@ -26,8 +26,10 @@ interface Option {
   flag: string;
   /** The field of `ManagerSection`, or one of our own. */
   field: string;
-  kind: "text" | "number" | "switch" | "list";
+  kind: "text" | "number" | "seconds" | "switch" | "list";
   value?: string;
+  /** Another variable that means the same; the one named after the flag wins. */
+  alias?: string;
   help: string;
 }
 
@@ -57,6 +59,22 @@ const OPTIONS: Option[] = [
     field: "stopServersOnExit",
     kind: "switch",
     help: "remove every server at the end (else they run on, and the next manager takes them over)",
+  },
+  {
+    flag: "--cleanup-interval",
+    field: "cleanupInterval",
+    kind: "seconds",
+    value: "SECONDS",
+    alias: "MCP_CLEANUP_INTERVAL",
+    help: "look for containers that nobody uses so often; 0 is never (300)",
+  },
+  {
+    flag: "--max-age",
+    field: "maxAge",
+    kind: "seconds",
+    value: "SECONDS",
+    alias: "MCP_MAX_AGE",
+    help: "remove a server that has had no session for so long, unless it was started by name; 0 is never (3600)",
   },
   { flag: "--idle-exit", field: "idleExit", kind: "number", value: "SECONDS", help: "end when nobody needs it" },
   { flag: "--stdin-exit", field: "stdinExit", kind: "switch", help: "end when stdin does" },
@@ -88,7 +106,8 @@ Options but --background-child can also be given in the environment: LINKSPAN_TC
 export function readArguments(argv: readonly string[], env: Environment): Arguments {
   const given = new Map<string, unknown>();
   for (const option of OPTIONS) {
-    const variable = `LINKSPAN_${option.flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+    const named = `LINKSPAN_${option.flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+    const variable = option.alias && !env[named] ? option.alias : named;
     const text = env[variable];
     if (option.field === "background" || text === undefined || text === "") continue;
     given.set(option.field, convert(option, text, variable));
@@ -127,6 +146,8 @@ export function mergeSettings(options: ManagerSection, file: ManagerSection) {
     runtime,
     allowWeaker: merged.allowWeaker ?? runtime === "process",
     stopServersOnExit: merged.stopServersOnExit ?? false,
+    cleanupInterval: merged.cleanupInterval ?? 300_000,
+    maxAge: merged.maxAge ?? 3_600_000,
     logLevel: merged.logLevel ?? "info",
     logFormat: merged.logFormat ?? "text",
   } as const;
@@ -149,9 +170,9 @@ function checked(given: Record<string, unknown>): Arguments {
 }
 
 function convert(option: Option, text: string, source: string): unknown {
-  if (option.kind === "number") {
+  if (option.kind === "number" || option.kind === "seconds") {
     if (!/^\d+(\.\d+)?$/.test(text)) throw usage(`${source}: expected a number, not ${JSON.stringify(text)}`);
-    return Number(text);
+    return option.kind === "seconds" ? Number(text) * 1000 : Number(text);
   }
   if (option.kind === "switch") {
     if (/^(1|true|yes)$/i.test(text)) return true;

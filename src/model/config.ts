@@ -6,12 +6,15 @@ import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import type { Environment } from "./env-reference.ts";
 import { name, type ServerSpec, serverBody } from "./server-spec.ts";
+import { duration } from "./units.ts";
 import { type ConfigError, YamlSource } from "./yaml-source.ts";
 
 export type { ConfigError } from "./yaml-source.ts";
 
 /** A configuration is text for people; what is longer is something else. */
 const FILE_BYTES_MAX = 1024 * 1024;
+
+const YEAR_MS = 365 * 24 * 3_600_000;
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
 
@@ -31,6 +34,10 @@ export const managerSection = v.strictObject({
   allowWeaker: v.optional(v.boolean()),
   /** Stop and remove every server when the manager ends; otherwise they run on and the next manager takes them over. */
   stopServersOnExit: v.optional(v.boolean()),
+  /** Between two looks for containers that nobody uses; 0: only on `linkspan cleanup`. */
+  cleanupInterval: v.optional(duration(0, YEAR_MS)),
+  /** A server that runs for sessions and has had none for so long is removed; 0 is never. */
+  maxAge: v.optional(duration(0, YEAR_MS)),
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"])),
   logFormat: v.optional(v.picklist(["json", "text"])),
 });

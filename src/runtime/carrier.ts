@@ -6,6 +6,7 @@ import { createContainer, listContainers, removeContainer } from "../docker/cont
 import type { Engine } from "../docker/engine.ts";
 import { importImage, inspectImage } from "../docker/images.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
+import { ownerLabel } from "./owner.ts";
 
 /** An image without a single program. */
 const BLANK_IMAGE = "linkspan/blank:1";
@@ -34,7 +35,7 @@ export async function withCarrier<T>(
   const config = {
     Image: BLANK_IMAGE,
     Cmd: ["never-started"],
-    Labels: { [LABEL.managedBy]: MANAGED_BY, [LABEL.carrier]: name },
+    Labels: { [LABEL.managedBy]: MANAGED_BY, [LABEL.carrier]: name, [LABEL.owner]: ownerLabel() },
     HostConfig: {
       NetworkMode: "none",
       Mounts: [{ Type: "volume" as const, Source: volume, Target: target, ReadOnly: readOnly }],

@@ -4,12 +4,19 @@ import { Fault } from "../base/fault.ts";
 import type { Deadline } from "../base/deadline.ts";
 import type { Engine } from "../docker/engine.ts";
 import { createNetwork, inspectNetwork, listNetworks, type NetworkInfo, removeNetwork } from "../docker/networks.ts";
-import { LABEL, MANAGED_BY } from "./labels.ts";
+import { LABEL } from "./labels.ts";
+import type { Labels } from "./runtime.ts";
 
 const BRIDGE_NAME = "com.docker.network.bridge.name";
 const NO_NEIGHBOURS = { "com.docker.network.bridge.enable_icc": "false" };
 /** Networks that would give a server the engine host's own interfaces, or another container's. */
 const REFUSED = /^(host$|container:)/;
+
+/** Whose the networks are that are made here. */
+export interface NetworkOwner {
+  instance: string;
+  labels: Labels;
+}
 
 export interface ServerNetwork {
   name: string;
@@ -23,25 +30,25 @@ export interface ServerNetwork {
  */
 export async function ensureNetwork(
   engine: Engine,
-  instance: string,
+  owner: NetworkOwner,
   wanted: string,
   mayDial: boolean,
   deadline: Deadline,
 ): Promise<ServerNetwork> {
   if (wanted !== "none" && wanted !== "egress") return namedNetwork(engine, wanted, mayDial, deadline);
-  const name = `linkspan-${instance}-${wanted}`;
+  const name = `linkspan-${owner.instance}-${wanted}`;
   if (mayDial) {
     const internal = wanted === "none";
-    const found = await ensureOwn(engine, { name, instance, internal, options: NO_NEIGHBOURS }, deadline);
+    const found = await ensureOwn(engine, { name, owner, internal, options: NO_NEIGHBOURS }, deadline);
     if (isDialable(found)) return { name, direct: true };
   }
   if (wanted === "egress") {
-    await ensureOwn(engine, { name, instance, internal: false, options: NO_NEIGHBOURS }, deadline);
+    await ensureOwn(engine, { name, owner, internal: false, options: NO_NEIGHBOURS }, deadline);
     return { name, direct: false };
   }
   // An internal network publishes no port. Without masquerading, though, no answer from outside finds its way back to a container.
   const options = { ...NO_NEIGHBOURS, "com.docker.network.bridge.enable_ip_masquerade": "false" };
-  await ensureOwn(engine, { name: `${name}-published`, instance, internal: false, options }, deadline);
+  await ensureOwn(engine, { name: `${name}-published`, owner, internal: false, options }, deadline);
   return { name: `${name}-published`, direct: false };
 }
 
@@ -72,23 +79,22 @@ async function namedNetwork(
 
 interface Own {
   name: string;
-  instance: string;
+  owner: NetworkOwner;
   internal: boolean;
   options: Record<string, string>;
 }
 
 async function ensureOwn(
   engine: Engine,
-  { name, instance, internal, options }: Own,
+  { name, owner, internal, options }: Own,
   deadline: Deadline,
 ): Promise<NetworkInfo> {
   const found = await inspectNetwork(engine, name, deadline);
   if (found) return found;
-  const labels = { [LABEL.managedBy]: MANAGED_BY, [LABEL.instance]: instance };
   try {
     await createNetwork(
       engine,
-      { Name: name, Driver: "bridge", Internal: internal, Options: options, Labels: labels },
+      { Name: name, Driver: "bridge", Internal: internal, Options: options, Labels: owner.labels },
       deadline,
     );
   } catch (error) {

@@ -10,7 +10,7 @@ import {
   removeContainer,
   startContainer,
 } from "../docker/containers.ts";
-import { type Endpoint, type Environment, findEndpoint, formatEndpoint } from "../docker/endpoint.ts";
+import { type Endpoint, type Environment, findEndpoint, formatEndpoint, isLocal } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
 import { openLogs } from "../docker/logs.ts";
 import { containerStats } from "../docker/stats.ts";
@@ -22,6 +22,7 @@ import { checkSpec, factsOf } from "./docker-check.ts";
 import { containerConfig, maskDescription } from "./docker-create.ts";
 import { ensureImage, findImage } from "./docker-images.ts";
 import { instanceOf } from "./docker-instance.ts";
+import { dockerLeftovers } from "./docker-leftovers.ts";
 import { mountsOf } from "./docker-mounts.ts";
 import { ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
 import { Reach } from "./docker-reach.ts";
@@ -29,13 +30,15 @@ import { endContainer, failedStart } from "./docker-ends.ts";
 import { ensureVolumes, ownVolume } from "./volume-owner.ts";
 import { watchContainers } from "./docker-watch.ts";
 import { ensureBridgeVolume } from "./inject.ts";
-import { LABEL } from "./labels.ts";
+import { LABEL, MANAGED_BY } from "./labels.ts";
 import { Locks } from "./locks.ts";
+import { ownerLabel } from "./owner.ts";
 import type {
   Facts,
   Gap,
   Instance,
   Labels,
+  Leftovers,
   LogLine,
   LogOptions,
   Ownership,
@@ -49,6 +52,8 @@ export interface DockerOptions {
   instance: string;
   /** Never mounted into a server. */
   dataDir: string;
+  /** The manager's own data directory, where that is another one. */
+  home?: string;
   env?: Environment;
   /** The bridge's files where they are not this executable's own. */
   bridge?: typeof bridgeFilesFor;
@@ -74,11 +79,17 @@ export class DockerRuntime implements Runtime {
   private readonly env: Environment;
   private readonly reach: Reach;
   private readonly locks = new Locks();
+  readonly leftovers: Leftovers;
 
   constructor(private readonly options: DockerOptions) {
     this.env = options.env ?? process.env;
     this.endpoint = findEndpoint(this.env);
     this.reach = new Reach(this.endpoint, this.env, options.publish ?? "auto");
+    this.leftovers = dockerLeftovers({
+      engine: (deadline) => this.engine(deadline),
+      instanceOf: (info) => this.instanceOf(info),
+      local: isLocal(this.endpoint),
+    });
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
@@ -213,8 +224,14 @@ export class DockerRuntime implements Runtime {
   }
 
   private network(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<ServerNetwork> {
-    const { instance } = this.options;
-    const work = () => ensureNetwork(engine, instance, spec.network, this.reach.mayDial, deadline);
+    const { instance, dataDir, home = dataDir } = this.options;
+    const labels = {
+      [LABEL.managedBy]: MANAGED_BY,
+      [LABEL.instance]: instance,
+      [LABEL.owner]: ownerLabel(home === "" ? undefined : home),
+    };
+    const owner = { instance, labels };
+    const work = () => ensureNetwork(engine, owner, spec.network, this.reach.mayDial, deadline);
     return this.locks.run(`the network ${spec.network}`, deadline, work);
   }
 

@@ -6,6 +6,8 @@ export const LABEL = {
   /** Unix seconds. */
   started: "mcp-started",
   instance: "linkspan.instance",
+  /** By which others find out whether the owner is gone (owner.ts). */
+  owner: "linkspan.owner",
   server: "linkspan.server",
   spec: "linkspan.spec",
   /** From this and the manager's key the bridge's token is derived again after a restart. */

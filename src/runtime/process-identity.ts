@@ -18,6 +18,8 @@ export type ProcessIdentity = v.InferOutput<typeof processIdentity>;
 export const FAMILY_VARIABLE = "LINKSPAN_PROCESS";
 
 const onLinux = process.platform === "linux";
+/** USER_HZ: the same on every Linux that Bun runs on. */
+const TICKS_PER_SECOND = 100;
 
 /** The process that has this PID now; undefined where there is none, or where it only waits to be reaped. */
 export function identify(pid: number): ProcessIdentity | undefined {
@@ -27,6 +29,19 @@ export function identify(pid: number): ProcessIdentity | undefined {
 
 export function isAlive(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.start === identity.start;
+}
+
+/** When the process with this PID started, unix milliseconds by today's clock; undefined where there is none. */
+export function startedAtMs(pid: number): number | undefined {
+  if (!onLinux) {
+    const start = Date.parse(startByPs(pid) ?? "");
+    return Number.isNaN(start) ? undefined : start;
+  }
+  const [state, ticks] = [statFields(pid)?.[0], Number(statFields(pid)?.[19])];
+  if (Number.isNaN(ticks) || state === "Z" || state === "X") return undefined;
+  // Both are counted from the boot, so that a clock which was set since does not matter.
+  const upSeconds = Number(readFileSync("/proc/uptime", "latin1").split(" ")[0]);
+  return Date.now() - (upSeconds - ticks / TICKS_PER_SECOND) * 1_000;
 }
 
 /** Whether somebody has stopped it with SIGSTOP (seen on Linux). */

@@ -111,6 +111,27 @@ export interface Stats {
   pids: number;
 }
 
+/** A network that some manager has made. */
+export interface OwnedNetwork {
+  id: string;
+  name: string;
+  labels: Labels;
+  /** A container that runs is attached to it. */
+  inUse: boolean;
+}
+
+/** What there can be on an engine beside the instances that `list` finds. */
+export interface Leftovers {
+  networks(deadline: Deadline): Promise<OwnedNetwork[]>;
+  /** Removing what is gone is no error; fault `conflict` or `forbidden` when it is in use. */
+  removeNetwork(id: string, deadline: Deadline): Promise<void>;
+  /**
+   * Containers of that image that no manager has made. Fault `unsupported` where the processes that they may have been
+   * made for cannot be seen.
+   */
+  strangers(image: string, deadline: Deadline): Promise<Instance[]>;
+}
+
 export interface Runtime extends AsyncDisposable {
   readonly kind: RuntimeKind;
   /** Whether the engine answers, and what it is. Faults: `unreachable` (none there), `forbidden` (no permission), `unsupported` (too old). */
@@ -136,6 +157,8 @@ export interface Runtime extends AsyncDisposable {
   logs(id: string, options: LogOptions): AsyncIterable<LogLine>;
   /** Absent where the engine cannot say. */
   stats?(id: string, deadline: Deadline): Promise<Stats>;
+  /** Absent where an engine knows neither networks nor images. */
+  readonly leftovers?: Leftovers;
   /** Removes what the owner has made on the engine besides instances and shared caches: its networks. Idempotent. */
   clean(instance: string, deadline: Deadline): Promise<void>;
 }

@@ -4,7 +4,10 @@ import type { Runtime, RuntimeKind } from "./runtime.ts";
 export interface RuntimeOptions {
   /** The manager's instance id. */
   instance: string;
+  /** Where a runtime keeps what managers may share, such as installed packages. */
   dataDir: string;
+  /** The manager's own data directory, where that is another one: whose things on the engine are. */
+  home?: string;
 }
 
 /** A new runtime is one entry here and one call of the contract suite. */

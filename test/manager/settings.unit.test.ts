@@ -31,6 +31,8 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     runtime: "auto",
     allowWeaker: false,
     stopServersOnExit: false,
+    cleanupInterval: 300_000,
+    maxAge: 3_600_000,
     logLevel: "info",
     logFormat: "text",
   });
@@ -41,7 +43,8 @@ test("every option, in both spellings", () => {
   const more =
     "--data-dir d --runtime process --allow-weaker --stop-servers-on-exit --idle-exit 1.5 --stdin-exit --background-child";
   const logs = "--log-level debug --log-format json";
-  expect(readArguments(`${argv} ${more} ${logs}`.split(" "), {})).toEqual({
+  const cleanup = "--cleanup-interval 0 --max-age=1.5";
+  expect(readArguments(`${argv} ${more} ${cleanup} ${logs}`.split(" "), {})).toEqual({
     help: false,
     config: "c.yaml",
     dataDir: "d",
@@ -56,6 +59,8 @@ test("every option, in both spellings", () => {
       runtime: "process",
       allowWeaker: true,
       stopServersOnExit: true,
+      cleanupInterval: 0,
+      maxAge: 1_500,
       logLevel: "debug",
       logFormat: "json",
     },
@@ -81,6 +86,12 @@ test("options win over variables, variables over the file", () => {
   });
 });
 
+test("the variables of the cleanup have a second name; the first one wins", () => {
+  const env = { MCP_CLEANUP_INTERVAL: "60", MCP_MAX_AGE: "120", LINKSPAN_MAX_AGE: "180" };
+  expect(readArguments([], env).settings).toEqual({ cleanupInterval: 60_000, maxAge: 180_000 });
+  expect(readArguments(["--max-age", "1"], env).settings.maxAge).toBe(1_000);
+});
+
 test("whoever chooses processes by name accepts that they isolate nothing, unless they say otherwise", () => {
   expect(mergeSettings({ runtime: "process" }, {}).allowWeaker).toBe(true);
   expect(mergeSettings({ runtime: "process", allowWeaker: false }, {}).allowWeaker).toBe(false);
@@ -99,6 +110,8 @@ test.each([
   [["--allow-host", "a b"], {}, "--allow-host: expected"],
   [["--allow-weaker=maybe"], {}, '--allow-weaker: expected true or false, not "maybe"'],
   [["--log-level", "loud"], {}, "--log-level: expected"],
+  [[], { MCP_MAX_AGE: "1h" }, 'MCP_MAX_AGE: expected a number, not "1h"'],
+  [["--max-age", "40000000"], {}, "--max-age: expected <=31536000000"],
   [[], { LINKSPAN_PORT: "x" }, 'LINKSPAN_PORT: expected a number, not "x"'],
   [[], { LINKSPAN_ALLOW_WEAKER: "x" }, 'LINKSPAN_ALLOW_WEAKER: expected true or false, not "x"'],
 ])("%j %j is refused", (argv, env, message) => {

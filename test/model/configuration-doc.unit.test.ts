@@ -55,7 +55,10 @@ test("every setting of the manager, with its option and default", () => {
   for (const [field = "", flag = "", written] of rows) {
     expect(USAGE, field).toContain(`  ${flag} `);
     const value = defaults[field as keyof typeof defaults];
-    expect(written, field).toBe(typeof value === "string" ? value : JSON.stringify(value));
+    const duration = /^\d+[a-z]+$/.test(written ?? "") ? parseDuration(written ?? "") : undefined;
+    expect(duration === undefined ? written : String(duration), field).toBe(
+      typeof value === "string" ? value : JSON.stringify(value),
+    );
   }
   for (const [flag] of USAGE.replace("--help", "").matchAll(/--[a-z-]+/g)) expect(text.includes(flag), flag).toBe(true);
   expect(readArguments([], { LINKSPAN_TCP_PORT: "9" }).settings).toEqual({ tcpPort: 9 });

@@ -1,0 +1,25 @@
+/** How a manager leaves the engine: without the servers that are to go, and without networks that nobody uses. */
+import type { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { Ground } from "./launch.ts";
+import type { Server } from "./server.ts";
+
+/** An engine that hangs must not use up the time of everything else that has to be closed. */
+const TIDY_MS = 5_000;
+
+/** Never throws: what could not be removed is in the log. */
+export async function removeServers(servers: Server[], log: Log, deadline: Deadline): Promise<void> {
+  const ended = await Promise.allSettled(servers.map((server) => server.remove(deadline)));
+  for (const one of ended) {
+    if (one.status === "fulfilled") continue;
+    log.warn("a server could not be removed", { reason: Fault.from(one.reason).message });
+  }
+}
+
+/** Removes the manager's networks. For when no container of its is left: even a stopped one needs its network to start again. */
+export async function removeNetworks({ runtime, instance }: Ground, log: Log, deadline: Deadline): Promise<void> {
+  await runtime.clean(instance, deadline.within(TIDY_MS)).catch((error: unknown) => {
+    log.warn("not everything could be cleaned up", { reason: Fault.from(error).message });
+  });
+}
