@@ -11,7 +11,8 @@ const TEST_MS = 60_000;
 
 const engine = await startEngine();
 process.stderr.write(`${engine.note}\n`);
-const child = Bun.spawn([process.execPath, "test", `--timeout=${TEST_MS}`, ...process.argv.slice(2)], {
+const options = [`--timeout=${TEST_MS}`, "--parallel", "--only-failures"];
+const child = Bun.spawn([process.execPath, "test", ...options, ...process.argv.slice(2)], {
   env: { ...process.env, ...(engine.host ? { DOCKER_HOST: engine.host } : {}) },
   stdin: "ignore",
   stdout: "inherit",
