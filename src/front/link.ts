@@ -205,7 +205,11 @@ export class Link {
         session.countSent(lines.split("\n").length - 1);
         joining.resolve();
       },
-      failed: (why) => joining.reject(new Fault("conflict", `the server was started again, but ${why}`, RECONNECT)),
+      failed: (why) => {
+        const fault = new Fault("conflict", `the server was started again, but ${why}`, RECONNECT);
+        // An error for the handshake may be the bridge's, and the better reason on its way: that the server has ended.
+        setTimeout(() => joining.reject(fault), WITHHELD_MS);
+      },
       notice: (line) => this.events.deliver(session, line),
       complain: (what) => this.warn(`${what} could not be set up again with the new server process`),
     });

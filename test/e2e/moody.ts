@@ -1,0 +1,56 @@
+/** A server whose next process behaves otherwise than the last one: see test/fixtures/moody-server.ts. */
+import { expect } from "bun:test";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Message, RawFront } from "./raw-front.ts";
+import type { Stage } from "./stage.ts";
+
+const MOODY = join(import.meta.dir, "../fixtures/moody-server.ts");
+
+export interface State {
+  pid: number;
+  methods: string[];
+  subscriptions: string[];
+  level?: string;
+}
+
+export class Moody {
+  private constructor(
+    readonly name: string,
+    private readonly stage: Stage,
+    private readonly file: string,
+  ) {}
+
+  static async start(stage: Stage, name: string, mood: Record<string, unknown> = {}): Promise<Moody> {
+    const moody = new Moody(name, stage, join(stage.dataDir, `${name}.json`));
+    await moody.next(mood);
+    await stage.start(name, { image: `exec:${process.execPath}`, args: [MOODY, moody.file] });
+    return moody;
+  }
+
+  /** How processes behave that start from now on. */
+  async next(mood: Record<string, unknown>): Promise<void> {
+    await Bun.write(this.file, JSON.stringify(mood));
+  }
+
+  front(...options: string[]): RawFront {
+    return new RawFront(this.stage.front(...options, this.name));
+  }
+
+  /** Tool and process of every call that reached a process. */
+  async calls(): Promise<string[]> {
+    const lines = await readFile(`${this.file}.calls`, "utf8").catch(() => "");
+    return lines.split("\n").filter(Boolean);
+  }
+}
+
+/** The process that serves a front now, as it sees itself. */
+export async function stateOf(front: RawFront): Promise<State> {
+  return JSON.parse(textOf(await front.call("state"))) as State;
+}
+
+export function textOf(answer: Message): string {
+  expect(answer.error).toBeUndefined();
+  const [{ text = "" } = {}] = (answer.result?.content ?? []) as { text?: string }[];
+  return text;
+}
