@@ -1,7 +1,7 @@
 /** Every command, in the order of `linkspan --help`. A file is loaded when its command is used, not before. */
 import type { CliCommand } from "./command.ts";
 
-export type Group = "Servers" | "Tools" | "Set-up" | "Roles";
+export type Group = "Servers" | "Tools" | "Housekeeping" | "Set-up" | "Roles";
 
 export interface Entry {
   name: string;
@@ -84,6 +84,18 @@ export const COMMANDS: Entry[] = [
     group: "Tools",
     summary: "Show what has happened to servers",
     load: async () => (await import("./events.ts")).events,
+  },
+  {
+    name: "status",
+    group: "Housekeeping",
+    summary: "Show the manager, its servers and sessions, and what is left over",
+    load: async () => (await import("./status.ts")).status,
+  },
+  {
+    name: "cleanup",
+    group: "Housekeeping",
+    summary: "Remove containers and networks that nobody uses",
+    load: async () => (await import("./cleanup.ts")).cleanup,
   },
   {
     name: "demo",

@@ -2,6 +2,7 @@ import { mkdir, rm, rmdir, stat, statfs, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import type { ManagerClient } from "../api/client/client.ts";
 import { connectManager, remoteManager } from "../api/client/connect.ts";
 import { dataDir } from "../base/data-dir.ts";
 import { Deadline } from "../base/deadline.ts";
@@ -174,7 +175,7 @@ async function manager(): Promise<Finding[]> {
     const client = await connectManager({ start: false, deadline: Deadline.in(5_000) });
     const where = client.target.kind === "unix" ? client.target.path : client.target.url;
     const { ready, reason } = await client.ready({ deadline: Deadline.in(5_000) });
-    if (ready) return [{ check, status: "ok", detail: `answers at ${where}` }];
+    if (ready) return [{ check, status: "ok", detail: `answers at ${where}` }, ...(await orphans(client))];
     return [{ check, status: "warning", detail: `at ${where} is not ready: ${reason ?? "it does not say why"}` }];
   } catch (thrown) {
     const fault = Fault.from(thrown);
@@ -182,6 +183,15 @@ async function manager(): Promise<Finding[]> {
     if (fault.kind !== "unreachable") return [fromFault(check, "failed", fault)];
     return [{ check, status: "ok", detail: "does not run; it is started when it is needed" }];
   }
+}
+
+async function orphans(client: ManagerClient): Promise<Finding[]> {
+  const { removed } = await client.cleanup({ dryRun: true, force: false }, { deadline: Deadline.in(5_000) });
+  const check = "orphans";
+  if (removed.length === 0) return [{ check, status: "ok", detail: "no container or network is left over" }];
+  const names = removed.slice(0, 3).map(({ name }) => name);
+  const detail = `${removed.length} left over: ${names.join(", ")}${removed.length > names.length ? ", …" : ""}`;
+  return [{ check, status: "warning", detail, fix: "linkspan cleanup removes them." }];
 }
 
 async function ports(): Promise<Finding[]> {

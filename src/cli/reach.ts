@@ -1,10 +1,11 @@
 import type { ManagerClient } from "../api/client/client.ts";
-import { connectManager } from "../api/client/connect.ts";
-import type { Deadline } from "../base/deadline.ts";
+import { connectManager, type ConnectOptions } from "../api/client/connect.ts";
 import { showProgress } from "./progress.ts";
 
+type ReachOptions = Pick<ConnectOptions, "start" | "deadline" | "idleExitS">;
+
 /** The manager; started in the background where none runs, unless `start` is false (then `unreachable`). */
-export async function reach(options: { start?: boolean; deadline?: Deadline } = {}): Promise<ManagerClient> {
+export async function reach(options: ReachOptions = {}): Promise<ManagerClient> {
   const progress = showProgress();
   try {
     const onStarting = () => progress.report({ step: "starting the manager" });

@@ -33,6 +33,9 @@ export interface CleanupOptions {
   patienceMs?: number;
 }
 
+/** Nothing ages, and nobody looks unless somebody asks. */
+export const ON_REQUEST: CleanupOptions = { intervalMs: 0, maxAgeMs: 0 };
+
 export interface LastPass {
   /** Unix milliseconds. */
   at: number;

@@ -8,8 +8,8 @@ import type { Log } from "../base/log.ts";
 import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { ServerView, SessionGrant, SessionView } from "../model/views.ts";
-import type { LogLine, LogOptions, Report, Runtime, Stats } from "../runtime/runtime.ts";
-import { Cleanup, type CleanupOptions } from "./cleanup.ts";
+import type { LogLine, LogOptions, Report, Runtime, RuntimeKind, Stats } from "../runtime/runtime.ts";
+import { Cleanup, type CleanupOptions, ON_REQUEST } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
 import { removeNetworks, removeServers } from "./ending.ts";
 import { EngineFacts } from "./engine-facts.ts";
@@ -51,8 +51,6 @@ export interface ManagerOptions {
 
 /** Fronts that were killed give nothing back: their sessions are freed within 5 s (faults.md). */
 const SWEEP_MS = 2_000;
-/** Only when somebody asks. */
-const NO_CLEANUP: CleanupOptions = { intervalMs: 0, maxAgeMs: 0 };
 /** An end for those who name none. */
 const CLOSE_MS = 30_000;
 /** Asking a bridge that may not answer, in the middle of something else. */
@@ -90,13 +88,17 @@ export class Manager implements AsyncDisposable {
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
     const { ground, registry, books, recovery } = this;
     const house = { ground, registry, books, recovery, events: this.log };
-    this.cleanup = new Cleanup(house, options.cleanup ?? NO_CLEANUP, log, this.ending.signal);
+    this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
 
   get dataDir(): DataDir {
     return this.options.dataDir;
+  }
+
+  get runtime(): RuntimeKind {
+    return this.options.runtime.kind;
   }
 
   get events(): Events {

@@ -1,6 +1,7 @@
 /** `POST /cleanup`: what is to be removed, and what was. */
 import * as v from "valibot";
 import { imageRef } from "./server-spec.ts";
+import { serverState } from "./views.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -40,3 +41,38 @@ export const cleanupReport = v.object({
   tookMs: count,
 });
 export type CleanupReport = v.InferOutput<typeof cleanupReport>;
+
+/** `GET /status`: the whole at a glance. */
+export const statusView = v.object({
+  manager: v.object({
+    version: v.string(),
+    pid: count,
+    /** Part of every name and label that it gives. */
+    instance: v.string(),
+    dataDir: v.string(),
+    runtime: v.string(),
+    /** Unix milliseconds. */
+    since: v.number(),
+    /** Resident, what it shares with other processes of the same program included. */
+    memoryBytes: count,
+    ready: v.boolean(),
+    /** Why it is not ready. */
+    reason: v.optional(v.string()),
+  }),
+  /** Known servers by state; states without any are left out. */
+  servers: v.record(serverState, v.optional(count)),
+  /** Of the known servers. */
+  containers: v.object({ running: count, ended: count }),
+  sessions: count,
+  cleanup: v.object({
+    /** 0: only when somebody asks. */
+    intervalMs: count,
+    /** 0: never. */
+    maxAgeMs: count,
+    /** The last time that something was looked for in order to remove it. */
+    last: v.optional(v.object({ at: v.number(), removed: count, failed: count })),
+  }),
+  /** What a cleanup would remove now; absent when the engine does not answer. */
+  orphans: v.optional(v.array(cleanupItem)),
+});
+export type StatusView = v.InferOutput<typeof statusView>;

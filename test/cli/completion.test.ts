@@ -19,7 +19,7 @@ async function offered(...words: string[]): Promise<{ values: string[]; directiv
 test("commands, by what is typed so far", async () => {
   const { values } = await offered("");
   for (const { name } of COMMANDS) expect(values).toContain(name);
-  expect(await offered("st")).toEqual({ values: ["start", "stop", "stats"], directive: ":4" });
+  expect(await offered("st")).toEqual({ values: ["start", "stop", "stats", "status"], directive: ":4" });
   expect((await offered("help", "to")).values).toEqual(["tools", "token"]);
 });
 

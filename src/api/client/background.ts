@@ -15,8 +15,8 @@ import { DATA_FILE } from "../../base/data-dir.ts";
 import { Fault } from "../../base/fault.ts";
 import { COMPILED } from "../../base/version.ts";
 
-/** How the manager is told that nobody looks at it: no TCP ports, and an end after this many idle seconds. */
-const BACKGROUND_ARGS = ["serve", "--background-child", "--idle-exit", "300"];
+/** How the manager is told that nobody looks at it: no TCP ports, and an end when it is idle. */
+const BACKGROUND_ARGS = ["serve", "--background-child", "--idle-exit"];
 
 /** Says that a front is starting a manager right now: its process id. Only spares work; the state's lock decides. */
 const CLAIM_FILE = "manager.starting";
@@ -48,7 +48,7 @@ export class BackgroundManager {
     private readonly from: number,
   ) {}
 
-  static start(dir: string, env: Record<string, string | undefined>): BackgroundManager {
+  static start(dir: string, env: Record<string, string | undefined>, idleExitS: number): BackgroundManager {
     mkdirSync(join(dir, DATA_FILE.logs), { recursive: true, mode: 0o700 });
     const log = join(dir, DATA_FILE.logs, LOG_FILE);
     const size = sizeOf(log);
@@ -58,7 +58,7 @@ export class BackgroundManager {
     // These are about this process: the child is a manager of its own, and no Bun command line.
     const { LINKSPAN_URL: _url, LINKSPAN_TOKEN: _token, BUN_BE_BUN: _bun, ...inherited } = env;
     try {
-      const child = Bun.spawn([...executable(), ...BACKGROUND_ARGS], {
+      const child = Bun.spawn([...executable(), ...BACKGROUND_ARGS, String(idleExitS)], {
         // Not the caller's: the manager outlives it, and would keep its folder from being unmounted.
         cwd: dir,
         env: { ...inherited, LINKSPAN_DATA_DIR: dir },

@@ -6,6 +6,13 @@ import * as v from "valibot";
 import { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import {
+  type CleanupBody,
+  type CleanupReport,
+  cleanupReport,
+  type StatusView,
+  statusView,
+} from "../../model/cleanup.ts";
+import {
   type CallBody,
   callAnswer,
   healthView,
@@ -29,9 +36,6 @@ import type { ServerBodyInput } from "../../model/server-spec.ts";
 import {
   type EventView,
   eventView,
-  type ProgressView,
-  problem,
-  progressView,
   type ServerView,
   type SessionGrant,
   type SessionView,
@@ -40,31 +44,10 @@ import {
   sessionView,
 } from "../../model/views.ts";
 import type { SessionRequestInput } from "../../model/session-request.ts";
-import {
-  bodyText,
-  connectionFault,
-  type Exchange,
-  exchange,
-  exchangeJson,
-  faultOf,
-  type ManagerTarget,
-  parseAnswer,
-  parseWith,
-  serverTimeout,
-} from "./http.ts";
-import { readEvents, readLines } from "./streams.ts";
+import { ManagerCalls, type Options, type ProgressOptions } from "./calls.ts";
+import { exchange, serverTimeout } from "./http.ts";
 
 export type { ManagerTarget } from "./http.ts";
-
-export interface Options {
-  /** 60 s when absent; ten minutes for what may have to fetch an image. */
-  deadline?: Deadline;
-}
-
-export interface ProgressOptions extends Options {
-  /** Called with each step while the answer is awaited. */
-  report?: (progress: ProgressView) => void;
-}
 
 export interface LogQuery {
   /** The last lines to begin with; all that is kept when absent. */
@@ -74,9 +57,7 @@ export interface LogQuery {
 }
 
 /** Every method throws a `Fault`: the manager's own, or `unreachable`, `timeout`, `cancelled` from the way there. */
-export class ManagerClient {
-  constructor(readonly target: ManagerTarget) {}
-
+export class ManagerClient extends ManagerCalls {
   /** Resolves when a manager answers; `GET /health`. */
   async health(options?: Options): Promise<void> {
     await this.json(healthView, "GET", "/health", "the health check", options);
@@ -175,108 +156,22 @@ export class ManagerClient {
     yield* this.follow(eventView, "/events", { limit, follow: true }, "the events", signal);
   }
 
+  /** Removes what nobody uses; with `dryRun` only says what that would be. */
+  cleanup(body: CleanupBody, options: Options = {}): Promise<CleanupReport> {
+    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
+    return this.json(cleanupReport, "POST", "/cleanup", "the cleanup", { deadline }, true, body);
+  }
+
+  status(options?: Options): Promise<StatusView> {
+    return this.json(statusView, "GET", "/status", "the status", options);
+  }
+
   /** The OpenAPI document. */
   openapi(options?: Options): Promise<Record<string, unknown>> {
     return this.json(v.record(v.string(), v.unknown()), "GET", "/openapi.json", "the OpenAPI document", options);
   }
-
-  /** `waits`: the route takes a `timeoutMs`, so that the manager gives up first, with the better message. */
-  private json<S extends v.GenericSchema>(
-    schema: S,
-    method: "GET" | "POST",
-    path: string,
-    what: string,
-    options: Options = {},
-    waits = false,
-  ): Promise<v.InferOutput<S>> {
-    const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
-    const query = waits ? { query: { timeoutMs: serverTimeout(deadline) } } : {};
-    return exchangeJson(this.target, schema, { method, path, signal: deadline.signal, what, ...query });
-  }
-
-  /** A POST whose answer comes as NDJSON: progress lines, then the result or the problem. */
-  private async progress<S extends v.GenericSchema>(
-    schema: S,
-    path: string,
-    body: unknown,
-    what: string,
-    { deadline, report }: ProgressOptions,
-  ): Promise<v.InferOutput<S>> {
-    // Without one of ours the manager's own holds; ours only ends a wait for a manager that says nothing at all.
-    const { signal } = deadline ?? Deadline.in(START_MS + GRACE_MS);
-    const query = deadline ? { timeoutMs: serverTimeout(deadline) } : {};
-    const request: Exchange = { method: "POST", path, query, body, accept: NDJSON, signal, what };
-    const response = await exchange(this.target, request);
-    if (!isType(response, NDJSON)) {
-      return parseAnswer(schema, await bodyText(this.target, request, response), what);
-    }
-    for await (const text of this.guarded(request, readLines(bodyOf(response)))) {
-      if (text.trim() === "") continue;
-      const step = parseAnswer(progressLine, text, what);
-      if (step.error) throw faultOf(step.error);
-      if (step.progress) report?.(step.progress);
-      else return parseWith(schema, step.result, what);
-    }
-    throw connectionFault(this.target, request, new Error("the answer ended before its result"));
-  }
-
-  private async *follow<S extends v.GenericSchema>(
-    schema: S,
-    path: string,
-    query: Exchange["query"],
-    what: string,
-    outer: AbortSignal | undefined,
-  ): AsyncGenerator<v.InferOutput<S>> {
-    // Leaving the loop early must close the connection: a manager counts its listeners.
-    const left = new AbortController();
-    const signal = outer ? AbortSignal.any([outer, left.signal]) : left.signal;
-    const request: Exchange = { method: "GET", path, query: query ?? {}, accept: SSE, signal, what };
-    try {
-      const response = await exchange(this.target, request);
-      for await (const { event, data } of this.guarded(request, readEvents(bodyOf(response)))) {
-        if (event === "end") return;
-        if (event === "problem") throw faultOf(parseAnswer(problem, data, what));
-        yield parseAnswer(schema, data, what);
-      }
-      throw connectionFault(this.target, request, new Error("the stream ended without saying so"));
-    } catch (error) {
-      // The caller has ended it: that is the end of the stream, not a failure.
-      if (outer?.aborted) return;
-      throw error;
-    } finally {
-      left.abort();
-    }
-  }
-
-  /** The stream, with a connection that breaks in the middle as a fault. */
-  private async *guarded<T>(request: Exchange, stream: AsyncIterable<T>): AsyncGenerator<T> {
-    try {
-      yield* stream;
-    } catch (error) {
-      throw connectionFault(this.target, request, error);
-    }
-  }
 }
-
-/** A line of a progress stream: one of the three. */
-const progressLine = v.object({
-  progress: v.optional(progressView),
-  error: v.optional(problem),
-  result: v.optional(v.unknown()),
-});
-const GRACE_MS = 10_000;
-const NDJSON = "application/x-ndjson";
-const SSE = "text/event-stream";
 
 function at(name: string, verb?: string): string {
   return `/servers/${encodeURIComponent(name)}${verb ? `/${verb}` : ""}`;
-}
-
-function isType(response: Response, type: string): boolean {
-  return response.headers.get("content-type")?.startsWith(type) === true;
-}
-
-function bodyOf(response: Response): ReadableStream<Uint8Array> {
-  if (!response.body) throw new Fault("internal", "the manager's answer has no body");
-  return response.body;
 }

@@ -15,6 +15,7 @@ const CONNECT_MS = 15_000;
 /** A manager that accepts connections answers within this time, or it hangs. */
 const ANSWER_MS = 5_000;
 const POLL_MS = 15;
+const IDLE_EXIT_S = 300;
 /** A manager that ended may have lost against another one: that one has said so in the data directory by then. */
 const OTHER_MS = 300;
 
@@ -23,6 +24,8 @@ export interface ConnectOptions {
   /** Start a manager where none runs (default). */
   start?: boolean;
   deadline?: Deadline;
+  /** One that is started ends by itself when nobody has needed it for so long, seconds; 300 when absent. */
+  idleExitS?: number;
   /** Called once when a manager has to be started or waited for. */
   onStarting?: () => void;
 }
@@ -43,7 +46,7 @@ export async function connectManager(options: ConnectOptions = {}): Promise<Mana
     throw new Fault("unreachable", "no manager is running", { hint: "Start one with `linkspan serve`." });
   }
   onStarting?.();
-  return await startManager(dir, env, deadline);
+  return await startManager(dir, env, options.idleExitS ?? IDLE_EXIT_S, deadline);
 }
 
 /** The manager that `LINKSPAN_URL` and `LINKSPAN_TOKEN` name; undefined without them. */
@@ -86,6 +89,7 @@ export async function findManager(dir: string, deadline: Deadline): Promise<Mana
 async function startManager(
   dir: string,
   env: Record<string, string | undefined>,
+  idleExitS: number,
   deadline: Deadline,
 ): Promise<ManagerClient> {
   let own: BackgroundManager | undefined;
@@ -93,7 +97,7 @@ async function startManager(
   try {
     while (!deadline.passed) {
       // Twenty fronts need one manager, not twenty that start only to find the state locked.
-      own ??= claimStart(dir) ? BackgroundManager.start(dir, env) : undefined;
+      own ??= claimStart(dir) ? BackgroundManager.start(dir, env, idleExitS) : undefined;
       const found = await findManager(dir, deadline);
       if (found) return found;
       if (own?.ended) {

@@ -1,0 +1,63 @@
+/** Housekeeping: what nobody uses any more, and the whole at a glance. */
+import { Deadline } from "../../base/deadline.ts";
+import { VERSION } from "../../base/version.ts";
+import type { Manager } from "../../manager/manager.ts";
+import { cleanupBody, cleanupReport, statusView, type StatusView } from "../../model/cleanup.ts";
+import { REQUEST_MS } from "../../model/rest.ts";
+import { route } from "../route.ts";
+
+/** A look at the whole must not wait for an engine that hangs. */
+const LOOK_MS = 10_000;
+
+export const cleanupRoutes = [
+  route({
+    method: "POST",
+    path: "/cleanup",
+    id: "cleanup",
+    summary: "Remove what nobody uses: containers and networks of managers that are gone, servers idle for too long",
+    body: cleanupBody,
+    waitMs: REQUEST_MS,
+    answers: "What was removed.",
+    answer: cleanupReport,
+    faults: ["unsupported", "unreachable"],
+    run: ({ manager, body, deadline }) => manager.cleanup.run(body, deadline),
+  }),
+  route({
+    method: "GET",
+    path: "/status",
+    id: "status",
+    summary: "The manager, its servers and sessions, and what a cleanup would remove",
+    answers: "The whole at a glance.",
+    answer: statusView,
+    run: ({ manager }) => statusOf(manager),
+  }),
+];
+
+async function statusOf(manager: Manager): Promise<StatusView> {
+  const { dataDir, runtime, cleanup } = manager;
+  const look = cleanup.run({ dryRun: true, force: false }, Deadline.in(LOOK_MS)).catch(() => undefined);
+  const servers: StatusView["servers"] = {};
+  const containers = { running: 0, ended: 0 };
+  for (const { state, container, addresses } of manager.servers()) {
+    servers[state] = (servers[state] ?? 0) + 1;
+    if (container !== undefined) containers[addresses.length > 0 ? "running" : "ended"] += 1;
+  }
+  const orphans = (await look)?.removed;
+  return {
+    manager: {
+      version: VERSION,
+      pid: process.pid,
+      instance: dataDir.instance,
+      dataDir: dataDir.path,
+      runtime,
+      since: Math.round(performance.timeOrigin),
+      memoryBytes: process.memoryUsage.rss(),
+      ...manager.readiness(),
+    },
+    servers,
+    containers,
+    sessions: manager.sessions().length,
+    cleanup: { ...cleanup.options, ...(cleanup.last ? { last: cleanup.last } : {}) },
+    ...(orphans ? { orphans } : {}),
+  };
+}
