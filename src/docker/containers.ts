@@ -81,6 +81,7 @@ export interface HostConfig {
   Init?: boolean;
   IpcMode?: string;
   NetworkMode?: string;
+  Dns?: string[];
   PublishAllPorts?: boolean;
   PortBindings?: Record<string, { HostIp: string; HostPort: string }[]>;
   RestartPolicy?: { Name: string };

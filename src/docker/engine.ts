@@ -34,6 +34,7 @@ const engineVersion = v.object({
   MinAPIVersion: v.optional(v.string()),
   Os: v.optional(v.string(), "linux"),
   Arch: v.optional(v.string(), ""),
+  Components: v.optional(v.nullable(v.array(v.object({ Name: v.string() }))), []),
 });
 
 const engineInfo = v.object({
@@ -78,16 +79,19 @@ export class Engine {
     readonly os: string,
     /** In Bun's words: `x64`, `arm64`; the engine's own word for others. */
     readonly arch: string,
+    /** Podman speaks Docker's API, but not every option of it. */
+    readonly isPodman: boolean,
   ) {}
 
   /** Finds out whether an engine answers and agrees on an API version. Faults: `unreachable`, `forbidden`, `unsupported`, `timeout`. */
   static async connect(endpoint: Endpoint, deadline: Deadline): Promise<Engine> {
     checkEndpoint(endpoint);
-    const anyVersion = new Engine(endpoint, dockerAt(endpoint, undefined), "", "", "", "");
+    const anyVersion = new Engine(endpoint, dockerAt(endpoint, undefined), "", "", "", "", false);
     const request = { what: "asking the engine for its version", method: "GET", path: "/version" } as const;
     const found = await anyVersion.call(request, engineVersion, deadline);
     const api = agree(found.ApiVersion, found.MinAPIVersion ?? API_MIN, found.Version);
-    return new Engine(endpoint, dockerAt(endpoint, api), found.Version, api, found.Os, bunArch(found.Arch));
+    const isPodman = (found.Components ?? []).some(({ Name }) => Name === "Podman Engine");
+    return new Engine(endpoint, dockerAt(endpoint, api), found.Version, api, found.Os, bunArch(found.Arch), isPodman);
   }
 
   async info(deadline: Deadline): Promise<EngineInfo> {

@@ -42,6 +42,7 @@ const MEANINGS: Meaning[] = [
     kind: "exhausted",
     hint: "remove unused networks (docker network prune)",
   },
+  { says: /container name .* is already in use|container state improper/i, kind: "conflict" },
   {
     says: /port is already allocated|address already in use/i,
     kind: "conflict",

@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import * as v from "valibot";
 import type { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
 import { orAbsent } from "./containers.ts";
 import type { Engine } from "./engine.ts";
 import { readProgress, type ReportStep } from "./progress.ts";
@@ -79,14 +80,17 @@ export async function pullImage(
   }
 }
 
-/** An image with one layer: the archive. `changes` are Dockerfile instructions such as `LABEL a=b`. */
+/**
+ * An image with one layer, the archive; resolves with its id. `changes` are Dockerfile instructions such as `LABEL a=b`.
+ * Use the id and not the reference: Podman files what it imports under `localhost/`, and looks for it at Docker Hub.
+ */
 export async function importImage(
   engine: Engine,
   archive: Readable,
   ref: string,
   changes: string[],
   deadline: Deadline,
-): Promise<void> {
+): Promise<string> {
   const what = `making the image ${ref}`;
   const { repo, tag } = splitRef(ref);
   const ended = new AbortController();
@@ -99,13 +103,20 @@ export async function importImage(
   } as const;
   const stream = await engine.stream(request, deadline, ended.signal);
   try {
-    await deadline.race(
+    const id = await deadline.race(
       what,
       readProgress(stream, what, () => {}),
     );
+    if (id) return id;
+    throw new Fault("engine-failed", `${what}: the engine does not say the image's id`);
   } finally {
     ended.abort();
   }
+}
+
+/** For `changes`. Quoted only where it must be: Podman would keep the quotes. It takes one pair in each instruction, too. */
+export function labelInstruction(key: string, value: string): string {
+  return `LABEL ${key}=${/^[\w@.,:/+=-]*$/.test(value) ? value : JSON.stringify(value)}`;
 }
 
 /** Removing what is gone is no error; what is in use is a `conflict` fault. */

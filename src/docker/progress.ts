@@ -26,7 +26,9 @@ const progressLine = v.object({
 /** The longest line that an engine may send; a longer one ends the reading with a fault. */
 const LINE_MAX = 1024 * 1024;
 
-/** Reads to the end. Returns the image id that a build has said, if it has. */
+const IMAGE_ID = /^(sha256:)?[0-9a-f]{64}$/;
+
+/** Reads to the end. Returns the image id that a build or an import has said, if it has. */
 export async function readProgress(stream: Readable, what: string, report: ReportStep): Promise<string | undefined> {
   const layers = new Map<string, { current: number; total: number }>();
   let imageId: string | undefined;
@@ -37,6 +39,8 @@ export async function readProgress(stream: Readable, what: string, report: Repor
     if (error !== undefined) throw messageFault(errorDetail?.message ?? error, what);
     imageId = aux?.ID ?? imageId;
     const text = (status ?? parsed.output.stream ?? "").trim();
+    // An import says the id as its last status.
+    if (IMAGE_ID.test(text)) imageId = text;
     if (text === "") continue;
     if (id !== undefined && progressDetail?.total) {
       layers.set(id, { current: progressDetail.current ?? 0, total: progressDetail.total });

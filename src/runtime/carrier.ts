@@ -4,7 +4,7 @@ import { Deadline } from "../base/deadline.ts";
 import { archiveOf } from "../docker/archive.ts";
 import { createContainer, listContainers, removeContainer } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
-import { importImage, inspectImage } from "../docker/images.ts";
+import { importImage, labelInstruction, listImages } from "../docker/images.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
 import { ownerLabel } from "./owner.ts";
 
@@ -31,9 +31,8 @@ export async function withCarrier<T>(
   deadline: Deadline,
   work: (id: string) => Promise<T>,
 ): Promise<T> {
-  await ensureBlankImage(engine, deadline);
   const config = {
-    Image: BLANK_IMAGE,
+    Image: await ensureBlankImage(engine, deadline),
     Cmd: ["never-started"],
     Labels: { [LABEL.managedBy]: MANAGED_BY, [LABEL.carrier]: name, [LABEL.owner]: ownerLabel() },
     HostConfig: {
@@ -62,8 +61,11 @@ export async function discardContainer(engine: Engine, id: string): Promise<void
   await removeContainer(engine, id, Deadline.in(CLEANUP_MS)).catch(() => {});
 }
 
-async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<void> {
-  if (await inspectImage(engine, BLANK_IMAGE, deadline)) return;
+/** The image's id. */
+async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<string> {
+  const [found] = await listImages(engine, [`${LABEL.blank}=1`], deadline);
+  if (found) return found.Id;
   const archive = archiveOf([{ kind: "folder", name: ".linkspan" }]);
-  await importImage(engine, archive, BLANK_IMAGE, [`LABEL ${LABEL.managedBy}=${MANAGED_BY}`], deadline);
+  const labels = [labelInstruction(LABEL.managedBy, MANAGED_BY), labelInstruction(LABEL.blank, "1")];
+  return importImage(engine, archive, BLANK_IMAGE, labels, deadline);
 }

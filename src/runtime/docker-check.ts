@@ -20,9 +20,25 @@ export function factsOf(engine: Engine, info: EngineInfo, direct: boolean): Fact
     os: engine.os,
     arch: engine.arch,
     direct,
-    warnings: info.Warnings ?? [],
+    warnings: [...(info.Warnings ?? []), ...warningsOf(engine, direct)],
     unenforced: Object.entries(enforced).flatMap(([field, does]) => (does ? [] : [field])),
   };
+}
+
+/** Not gaps of a spec: what it says holds, but with less behind it. */
+function warningsOf(engine: Engine, direct: boolean): string[] {
+  const warnings: string[] = [];
+  if (!direct) {
+    warnings.push(
+      "container addresses cannot be dialled from here: bridges are published on loopback, and the network none is not internal but has no way back",
+    );
+  }
+  if (engine.isPodman) {
+    warnings.push(
+      "Podman does not keep containers of one network apart: neighbours reach a bridge, and need its token",
+    );
+  }
+  return warnings;
 }
 
 /** Pure. Fields that the engine would drop or weaken without saying so. */
@@ -53,16 +69,6 @@ export function checkSpec(spec: ServerSpec, facts: Facts): Gap[] {
       severity: "impossible",
       message: `there is no bridge for ${facts.arch}`,
       hint: "use an x86-64 or arm64 engine",
-    });
-  }
-  if (spec.network === "none" && !facts.direct) {
-    const message =
-      "container addresses cannot be dialled from here: the network is not internal, only its way out is closed";
-    gaps.push({
-      field: "network",
-      severity: "weaker",
-      message,
-      hint: "services of the engine's own host stay reachable for the server",
     });
   }
   return gaps;

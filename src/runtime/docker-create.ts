@@ -33,8 +33,12 @@ export interface Place {
   /** The engine host's address on which the bridge's port is published; absent where the container's own is dialled. */
   publishOn: string | undefined;
   mounts: Mount[];
+  /** Whether the engine takes an owner of a tmpfs: Podman does not, and needs none. */
+  tmpfsOwner: boolean;
 }
 
+/** Inside the container nobody listens there. */
+const NO_RESOLVER = "127.0.0.1";
 const NANO = 1_000_000_000;
 const NANO_PER_MS = 1_000_000;
 /** Of the engine's own log of one container, in two files. */
@@ -70,8 +74,10 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
     ...(place.publishOn === undefined ? {} : { ExposedPorts: { [port]: {} } }),
     HostConfig: {
       ...hardening(spec),
-      Tmpfs: tmpfsOf(spec, user, image.volumes, place.mounts),
+      Tmpfs: tmpfsOf(spec, place.tmpfsOwner ? user : "", image.volumes, place.mounts),
       NetworkMode: place.network,
+      // Else the engine's resolver would ask the world on behalf of a server that must not reach it (CVE-2024-29018).
+      ...(spec.network === "none" ? { Dns: [NO_RESOLVER] } : {}),
       PublishAllPorts: false,
       ...(place.publishOn === undefined
         ? {}

@@ -8,7 +8,14 @@ import { Fault } from "../base/fault.ts";
 import { archiveOf } from "../docker/archive.ts";
 import { registryAuth } from "../docker/credentials.ts";
 import type { Engine } from "../docker/engine.ts";
-import { type ImageInfo, importImage, inspectImage, listImages, pullImage } from "../docker/images.ts";
+import {
+  type ImageInfo,
+  importImage,
+  inspectImage,
+  labelInstruction,
+  listImages,
+  pullImage,
+} from "../docker/images.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import type { ImageFacts } from "./docker-create.ts";
 import { LAUNCH } from "./inject.ts";
@@ -118,9 +125,9 @@ async function findNpmImage(
   version: string | undefined,
   deadline: Deadline,
 ): Promise<ImageFacts | undefined> {
-  const labels = [`${LABEL.managedBy}=${MANAGED_BY}`, `${NPM.package}=${ref.package}`, `${NPM.bin}=${bin}`];
-  if (version !== undefined) labels.push(`${NPM.version}=${version}`);
-  for (const { Id } of await listImages(engine, labels, deadline)) {
+  // Only one label is asked for: Podman's filter knows no empty values.
+  for (const { Id, Labels } of await listImages(engine, [`${NPM.package}=${ref.package}`], deadline)) {
+    if ((Labels?.[NPM.bin] ?? "") !== bin || (version !== undefined && Labels?.[NPM.version] !== version)) continue;
     const info = await inspectImage(engine, Id, deadline);
     if (info?.Config?.Labels?.[NPM.entry]) return npmFacts(info);
   }
@@ -152,12 +159,10 @@ async function makeNpmImage(
       [NPM.bin]: bin,
       [NPM.entry]: `${APP}/${installed.entry}`,
     };
-    const changes = Object.entries(labels).map(
-      ([key, value]) => `LABEL ${JSON.stringify(key)}=${JSON.stringify(value)}`,
-    );
+    const changes = Object.entries(labels).map(([key, value]) => labelInstruction(key, value));
     const ref = imageRef(version, bin);
-    await importImage(engine, archive, ref, changes, deadline);
-    const info = await inspectImage(engine, ref, deadline);
+    const id = await importImage(engine, archive, ref, changes, deadline);
+    const info = await inspectImage(engine, id, deadline);
     if (info) return npmFacts(info);
     throw new Fault("engine-failed", `the image ${ref} is not there right after it was made`);
   } finally {

@@ -12,6 +12,10 @@ const STATES: Record<string, InstanceState> = {
   removing: "draining",
   exited: "ended",
   dead: "ended",
+  // Podman's own words for the same.
+  initialized: "pending",
+  stopping: "draining",
+  stopped: "ended",
 };
 /** A shell's and the engine's way to say that signal N ended a process: 128 + N. */
 const SIGNALLED = 128;

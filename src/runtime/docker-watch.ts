@@ -50,8 +50,10 @@ export async function* watchContainers(source: Source, filters: Filters, signal:
   }
 }
 
+/** Docker's word and Podman's. */
+const REMOVED = /^(destroy|remove)$/;
 /** `exec_*` events come with every health check and change nothing. */
-const MEANINGFUL = /^(create|start|die|stop|kill|oom|pause|unpause|restart|rename|update|destroy|health_status)/;
+const MEANINGFUL = /^(create|start|die|stop|kill|oom|pause|unpause|restart|rename|update|destroy|remove|health_status)/;
 
 async function* reconcile(source: Source, known: Map<string, Instance>, signal: AbortSignal): AsyncIterable<Instance> {
   const now = await source.list(Deadline.in(CALL_MS, signal));
@@ -76,7 +78,7 @@ async function* refresh(
 ): AsyncIterable<Instance> {
   const { ID: id } = event.Actor;
   const before = known.get(id);
-  const found = event.Action === "destroy" ? undefined : await source.inspect(id, Deadline.in(CALL_MS, signal));
+  const found = REMOVED.test(event.Action) ? undefined : await source.inspect(id, Deadline.in(CALL_MS, signal));
   if (!found) {
     known.delete(id);
     if (before) yield lost(before);

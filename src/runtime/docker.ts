@@ -124,7 +124,13 @@ export class DockerRuntime implements Runtime {
       const mounts = await mountsOf(spec, { protect: this.protectedPaths(), local: this.reach.sharesFiles });
       const fresh = await ensureVolumes(engine, spec.volumes, deadline);
       const publishOn = network.direct ? undefined : this.reach.publishAddress();
-      const config = containerConfig(spec, owner, image, { bridgeVolume, network: network.name, publishOn, mounts });
+      const config = containerConfig(spec, owner, image, {
+        bridgeVolume,
+        network: network.name,
+        publishOn,
+        mounts,
+        tmpfsOwner: !engine.isPodman,
+      });
       const id = await this.createNamed(engine, spec, owner, config, deadline);
       for (const volume of fresh) await ownVolume(engine, volume, id, config.User ?? "", deadline);
       return this.instance(id, deadline);

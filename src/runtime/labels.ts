@@ -18,6 +18,8 @@ export const LABEL = {
   bridge: "linkspan.bridge",
   /** On containers that are never started and only carry a volume. */
   carrier: "linkspan.carrier",
+  /** On the image that those are made from. */
+  blank: "linkspan.blank",
 } as const;
 
 export const MANAGED_BY = "linkspan";

@@ -137,9 +137,4 @@ describe("what an engine would weaken", () => {
     expect(checkSpec(spec(), { ...facts, os: "windows" })).toMatchObject([{ severity: "impossible" }]);
     expect(checkSpec(spec(), { ...facts, arch: "riscv64" })).toMatchObject([{ severity: "impossible" }]);
   });
-
-  test("without a direct way the network none is not internal", () => {
-    expect(checkSpec(spec(), { ...facts, direct: false })).toMatchObject([{ field: "network", severity: "weaker" }]);
-    expect(checkSpec(spec({ network: "egress" }), { ...facts, direct: false })).toEqual([]);
-  });
 });

@@ -37,6 +37,7 @@ describe("what a container is allowed", () => {
       UsernsMode: "",
       RestartPolicy: { Name: "no" },
       NetworkMode: `linkspan-${bench.instance}-none`,
+      Dns: ["127.0.0.1"],
       PublishAllPorts: false,
       LogConfig: { Type: "json-file", Config: { "max-size": "5m", "max-file": "2" } },
       AutoRemove: false,

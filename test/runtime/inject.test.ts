@@ -8,6 +8,7 @@ import { withCarrier } from "../../src/runtime/carrier.ts";
 import { BRIDGE_HOME, ensureBridgeVolume } from "../../src/runtime/inject.ts";
 import type { Progress } from "../../src/runtime/runtime.ts";
 import { engine, engineTest } from "../support/engine.ts";
+import { scratchImage } from "../support/images.ts";
 
 const soon = () => Deadline.in(30_000);
 
@@ -75,15 +76,7 @@ describe("the bridge's volume", () => {
 
   engineTest("that another manager is filling is waited for, until the deadline", async () => {
     await withBridge(async (files, name) => {
-      await ensureBridgeVolume(engine(), await smallBridge(), () => {}, soon()).then(({ Name }) =>
-        removeVolume(engine(), Name, soon()),
-      );
-      const holder = await createContainer(
-        engine(),
-        `${name}-fill`,
-        { Image: "linkspan/blank:1", Cmd: ["never"] },
-        soon(),
-      );
+      const holder = await createContainer(engine(), `${name}-fill`, { Image: await scratchImage(engine()) }, soon());
       const steps: Progress[] = [];
       const early = ensureBridgeVolume(engine(), files, (step) => steps.push(step), Deadline.in(700));
       await expect(early).rejects.toMatchObject({ kind: expect.stringMatching(/timeout|cancelled/) });

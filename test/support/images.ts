@@ -8,16 +8,16 @@ import { basename, join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { archiveOf, type Entry } from "../../src/docker/archive.ts";
 import type { Engine } from "../../src/docker/engine.ts";
-import { importImage, inspectImage } from "../../src/docker/images.ts";
+import { importImage, listImages } from "../../src/docker/images.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const CACHE = join(ROOT, ".cache/test");
 const FIXTURES = join(ROOT, "test/fixtures");
 const REPOSITORY = "linkspan-test";
 const MAKE_MS = 60_000;
-const LABEL = "LABEL linkspan.test=image";
+const LABEL = "linkspan.test.image";
 
-/** Imports the entries under a tag of `linkspan-test`, unless the engine has the same already. `changes`: Dockerfile instructions. */
+/** Imports the entries under a tag of `linkspan-test`, unless the engine has the same already; resolves with the image's id. `changes`: Dockerfile instructions. */
 export async function testImage(
   engine: Engine,
   name: string,
@@ -26,11 +26,11 @@ export async function testImage(
 ): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(changes));
   for await (const chunk of archiveOf(entries)) hash.update(chunk);
-  const ref = `${REPOSITORY}:${name}-${hash.digest("hex").slice(0, 12)}`;
+  const tag = `${name}-${hash.digest("hex").slice(0, 12)}`;
   const deadline = Deadline.in(MAKE_MS);
-  if (!(await inspectImage(engine, ref, deadline)))
-    await importImage(engine, archiveOf(entries), ref, [LABEL, ...changes], deadline);
-  return ref;
+  const [found] = await listImages(engine, [`${LABEL}=${tag}`], deadline);
+  const labelled = [`LABEL ${LABEL}=${tag}`, ...changes];
+  return found?.Id ?? importImage(engine, archiveOf(entries), `${REPOSITORY}:${tag}`, labelled, deadline);
 }
 
 /** Nothing but one statically linked program: no C library, no shell, no /etc. */
