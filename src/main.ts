@@ -19,6 +19,8 @@ async function run(): Promise<number> {
       return (await import("../bridge/health.ts")).healthMain(rest);
     case "mcp":
       return (await import("./front/main.ts")).frontMain(rest, embedded);
+    case "volume-swap":
+      return (await import("./runtime/volume-swap.ts")).volumeSwapMain(rest);
     case "process-shim":
       return (await import("./runtime/process-shim.ts")).processShimMain(rest);
     case "serve":

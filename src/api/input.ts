@@ -11,7 +11,7 @@ const DEPTH_MAX = 128;
 /** The body as a JSON object; undefined when there is none. Every body of this API is an object. */
 export async function readJson(request: Request): Promise<object | undefined> {
   const declared = Number(request.headers.get("content-length") ?? 0);
-  if (declared > BODY_BYTES_MAX) throw tooLarge();
+  if (declared > BODY_BYTES_MAX) throw tooLarge(BODY_BYTES_MAX);
   const bytes = await readBody(request);
   if (bytes.byteLength === 0) return undefined;
   const type = request.headers.get("content-type");
@@ -40,6 +40,22 @@ export async function readJson(request: Request): Promise<object | undefined> {
   return json;
 }
 
+/** The body as a stream, of the type that the route takes and no longer than it allows; nothing where it takes none. */
+export function readUpload(
+  request: Request,
+  upload: { type: string; bytesMax: number } | undefined,
+): AsyncIterable<Uint8Array> {
+  if (!upload) return pieces(null, 0);
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== upload.type) {
+    throw new Fault("usage", `the body must be ${upload.type} and say so`, {
+      hint: `Add -H 'Content-Type: ${upload.type}'.`,
+    });
+  }
+  if (Number(request.headers.get("content-length") ?? 0) > upload.bytesMax) throw tooLarge(upload.bytesMax);
+  return pieces(request.body, upload.bytesMax);
+}
+
 /** The value through its schema; `where` names the whole (`the body`, `the query`). */
 export function parseInput<S extends v.GenericSchema>(schema: S, input: unknown, where: string): v.InferOutput<S> {
   const parsed = v.safeParse(schema, input);
@@ -58,27 +74,28 @@ export function queryObject(params: URLSearchParams): Record<string, string> {
 }
 
 async function readBody(request: Request): Promise<Uint8Array> {
-  if (!request.body) return new Uint8Array();
   const chunks: Uint8Array[] = [];
+  for await (const chunk of pieces(request.body, BODY_BYTES_MAX)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+async function* pieces(body: ReadableStream<Uint8Array> | null, bytesMax: number): AsyncGenerator<Uint8Array> {
   let length = 0;
   try {
-    for await (const chunk of request.body) {
+    for await (const chunk of body ?? []) {
       length += chunk.byteLength;
       // Without Content-Length (chunked) the limit is met on the way.
-      if (length > BODY_BYTES_MAX) throw tooLarge();
-      chunks.push(chunk);
+      if (length > bytesMax) throw tooLarge(bytesMax);
+      yield chunk;
     }
   } catch (error) {
     if (error instanceof Fault) throw error;
     throw new Fault("cancelled", "the connection ended before the body did", { cause: error });
   }
-  return Buffer.concat(chunks);
 }
 
-function tooLarge(): Fault {
-  return new Fault("too-large", `the body is larger than ${BODY_BYTES_MAX} bytes`, {
-    data: { limitBytes: BODY_BYTES_MAX },
-  });
+function tooLarge(limitBytes: number): Fault {
+  return new Fault("too-large", `the body is larger than ${limitBytes} bytes`, { data: { limitBytes } });
 }
 
 /** How deep brackets nest, seen without parsing: strings are skipped, everything else is the parser's. */

@@ -52,6 +52,7 @@ function operation(route: Route): Json {
     ...(route.access === "socket" ? { description: "Only over the manager's unix socket.", security: [] } : {}),
     parameters: [...pathParameters(route), ...queryParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body) } : {}),
+    ...(route.upload ? { requestBody: { required: true, content: { [route.upload.type]: {} } } } : {}),
     responses: { ...goodAnswer(route), ...badAnswers(route) },
   };
 }
@@ -110,7 +111,7 @@ function progressLine(result: Json): Json {
 function badAnswers(route: Route): Json {
   const kinds = new Set<FaultKind>([...EVERYWHERE, ...(route.faults ?? [])]);
   if (route.access !== "open") kinds.add("unauthenticated");
-  if (route.body) kinds.add("too-large");
+  if (route.body || route.upload) kinds.add("too-large");
   if (route.waitMs !== undefined) kinds.add("timeout");
   const byStatus = new Map<number, FaultKind[]>();
   for (const kind of kinds) {

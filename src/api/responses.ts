@@ -10,6 +10,8 @@ const TEXT_TYPE = "text/plain";
 
 /** A quiet stream says that it lives this often: proxies cut what is silent, and a dead reader is found by writing. */
 const KEEPALIVE_MS = 15_000;
+/** A client that takes nothing of an answer for so long holds up what makes it. */
+const UNREAD_MS = 600_000;
 
 export function jsonResponse(value: unknown): Response {
   return new Response(`${JSON.stringify(value)}\n`, { headers: { "content-type": JSON_TYPE } });
@@ -58,6 +60,37 @@ export function linesResponse(lines: AsyncIterable<string>): Response {
     },
   });
   return new Response(stream, { headers: { "content-type": `${TEXT_TYPE}; charset=utf-8` } });
+}
+
+/**
+ * Bytes as they come, to be saved under a name. What fails before the first of them is a problem body; after it the
+ * connection is cut, and the reader has to see that by what it got. One that reads nothing for long is cut as well.
+ */
+export async function bytesResponse(
+  source: AsyncGenerator<Uint8Array>,
+  type: string,
+  fileName: string,
+): Promise<Response> {
+  let next = await source.next();
+  let unread: ReturnType<typeof setTimeout> | undefined;
+  const stream = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      clearTimeout(unread);
+      if (next.done) return controller.close();
+      controller.enqueue(next.value);
+      next = await source.next();
+      unread = setTimeout(() => {
+        controller.error(new Fault("timeout", "the client reads nothing"));
+        void source.return(undefined);
+      }, UNREAD_MS);
+    },
+    async cancel() {
+      clearTimeout(unread);
+      await source.return(undefined);
+    },
+  });
+  const disposition = `attachment; filename="${fileName}"`;
+  return new Response(stream, { headers: { "content-type": type, "content-disposition": disposition } });
 }
 
 /**

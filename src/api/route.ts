@@ -9,7 +9,7 @@ import type { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import { timeoutMs } from "../model/rest.ts";
 import type { ProgressView } from "../model/views.ts";
-import { parseInput, queryObject, readJson } from "./input.ts";
+import { parseInput, queryObject, readJson, readUpload } from "./input.ts";
 import type { Metrics } from "./metrics.ts";
 import { jsonResponse, NDJSON_TYPE, progressResponse, wants } from "./responses.ts";
 
@@ -53,6 +53,8 @@ interface RouteFacts {
   waitMs?: number;
   /** With `Accept: application/x-ndjson` the answer is a stream of progress lines and the result. */
   progress?: boolean;
+  /** The body is no JSON but a stream of this type, of at most so many bytes. */
+  upload?: { type: string; bytesMax: number };
   /** What a good answer is, in words; and answers beside JSON, by media type. */
   answers: string;
   also?: Record<string, Schema | "text">;
@@ -74,6 +76,8 @@ export interface Asked<Q, B> extends Services {
   params: Record<string, string>;
   query: Q;
   body: B;
+  /** The body as it comes, of a route that has an `upload`; empty elsewhere. */
+  upload: AsyncIterable<Uint8Array>;
   /** Passes after `timeoutMs`, else after the route's `waitMs`. */
   deadline: Deadline;
   /** Whether the client gave a `timeoutMs`. */
@@ -113,7 +117,8 @@ export function route<
       }
       const { waitMs, rest } = waitOf(queryObject(url.searchParams), definition.waitMs);
       const query = parseInput(definition.query ?? nothing, rest, "the query");
-      const json = request.method === "POST" ? await readJson(request) : undefined;
+      const upload = readUpload(request, definition.upload);
+      const json = request.method === "POST" && !definition.upload ? await readJson(request) : undefined;
       const body = parseInput(definition.body ?? nothing, json ?? {}, "the body");
       const answer = (report: Asked<unknown, unknown>["report"]) =>
         run({
@@ -122,6 +127,7 @@ export function route<
           params,
           query,
           body,
+          upload,
           deadline: Deadline.in(waitMs ?? definition.waitMs ?? 0),
           timed: waitMs !== undefined,
           report,

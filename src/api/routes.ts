@@ -9,12 +9,14 @@ import { logRoutes } from "./routes/logs.ts";
 import { serverRoutes } from "./routes/servers.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { toolRoutes } from "./routes/tools.ts";
+import { volumeRoutes } from "./routes/volumes.ts";
 
 export const ROUTES: readonly Route[] = [
   ...healthRoutes,
   ...serverRoutes,
   ...toolRoutes,
   ...logRoutes,
+  ...volumeRoutes,
   ...sessionRoutes,
   ...eventRoutes,
   ...cleanupRoutes,

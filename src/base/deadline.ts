@@ -24,6 +24,11 @@ export class Deadline {
     return new Deadline(Math.min(ms, this.remainingMs), this.outer);
   }
 
+  /** The same, ended earlier by a signal. */
+  endedBy(signal: AbortSignal): Deadline {
+    return new Deadline(this.remainingMs, this.outer ? AbortSignal.any([this.outer, signal]) : signal);
+  }
+
   get remainingMs(): number {
     return Math.max(0, this.endsAt - performance.now());
   }

@@ -68,6 +68,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./stats.ts")).stats,
   },
   {
+    name: "volume",
+    group: "Servers",
+    summary: "List, back up, restore and remove the volumes of servers",
+    load: async () => (await import("./volume.ts")).volume,
+  },
+  {
     name: "tools",
     group: "Tools",
     summary: "List the tools of a server",

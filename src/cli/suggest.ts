@@ -2,6 +2,7 @@
 import type { Argument, Command, Option } from "commander";
 import { COMMANDS, findCommand, ROLES, BUILT_IN } from "./commands.ts";
 import { connectManager } from "../api/client/connect.ts";
+import { VolumeClient } from "../api/client/volumes.ts";
 import { Deadline } from "../base/deadline.ts";
 import { commanderFor } from "./commander.ts";
 import { isObject } from "./tool-arguments.ts";
@@ -42,6 +43,8 @@ async function forArgument(argument: Argument, operands: string[], current: stri
   switch (argument.name()) {
     case "name":
       return only(await serverNames(operands), current);
+    case "volume":
+      return only(await volumeNames(), current);
     case "tool":
       return only(await toolNames(operands[0] ?? ""), current);
     case "arguments":
@@ -104,6 +107,12 @@ async function serverNames(already: string[]): Promise<Suggestions["values"]> {
   const { client, deadline } = await running();
   const views = (await client.servers({ deadline })).filter((view) => !already.includes(view.name));
   return views.map((view) => ({ value: view.name, description: `${view.state}, ${oneLine(view.image)}` }));
+}
+
+async function volumeNames(): Promise<Suggestions["values"]> {
+  const { client, deadline } = await running();
+  const volumes = await new VolumeClient(client.target).list(false, { deadline });
+  return volumes.map(({ name }) => ({ value: name, description: "" }));
 }
 
 async function toolsOf(server: string) {

@@ -209,12 +209,19 @@ export async function putArchive(
   deadline: Deadline,
 ): Promise<void> {
   const what = `copying files to ${path} of the container ${id}`;
-  const broken = new Promise<never>((_, reject) => archive.once("error", reject));
-  broken.catch(() => {});
-  await Promise.race([
-    engine.act({ what, method: "PUT", path: at(id, "archive"), query: { path }, archive }, deadline),
-    broken,
-  ]);
+  // The engine would wait for the rest, and keep the container from being removed.
+  const broken = new AbortController();
+  let reason: unknown;
+  archive.once("error", (error) => {
+    reason = error;
+    broken.abort();
+  });
+  try {
+    const request = { what, method: "PUT", path: at(id, "archive"), query: { path }, archive } as const;
+    await engine.act(request, deadline.endedBy(broken.signal));
+  } catch (error) {
+    throw reason ?? error;
+  }
 }
 
 /** The file or folder at a path: its header and, of a file, at most `bytesMax` bytes. `undefined` where there is none. */

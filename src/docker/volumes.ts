@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { Deadline } from "../base/deadline.ts";
 import { type Filters, orAbsent } from "./containers.ts";
-import type { Engine } from "./engine.ts";
+import { compareVersions, type Engine } from "./engine.ts";
 
 const volumeInfo = v.looseObject({
   Name: v.string(),
@@ -56,4 +56,66 @@ export async function removeVolume(engine: Engine, name: string, deadline: Deadl
       deadline,
     ),
   );
+}
+
+const using = v.array(
+  v.object({
+    Id: v.string(),
+    Names: v.optional(v.nullable(v.array(v.string()))),
+    Labels: v.optional(v.nullable(v.record(v.string(), v.string()))),
+    State: v.optional(v.string(), ""),
+    Mounts: v.optional(
+      v.array(
+        v.object({ Type: v.optional(v.string()), Name: v.optional(v.string(), ""), RW: v.optional(v.boolean(), true) }),
+      ),
+      [],
+    ),
+  }),
+);
+
+/** A container that has a volume, whatever its state. */
+export interface VolumeUse {
+  volume: string;
+  id: string;
+  /** Its name. */
+  container: string;
+  labels: Record<string, string>;
+  running: boolean;
+  readOnly: boolean;
+}
+
+/** Who has which volume; of one volume where it is named. */
+export async function volumeUses(engine: Engine, name: string | undefined, deadline: Deadline): Promise<VolumeUse[]> {
+  // The filter also finds paths of that name inside containers: the mounts tell.
+  const query = { all: true, ...(name === undefined ? {} : { filters: JSON.stringify({ volume: [name] }) }) };
+  const request = { what: "listing containers", method: "GET", path: "/containers/json", query } as const;
+  const found = await engine.call(request, using, deadline);
+  return found.flatMap(({ Id, Names, Labels, State, Mounts }) =>
+    Mounts.filter((mount) => mount.Type === "volume" && (name === undefined || mount.Name === name)).map((mount) => ({
+      volume: mount.Name,
+      id: Id,
+      container: Names?.[0]?.replace(/^\//, "") ?? Id,
+      labels: Labels ?? {},
+      running: ["running", "paused", "restarting"].includes(State),
+      readOnly: !mount.RW,
+    })),
+  );
+}
+
+const usage = v.object({
+  Volumes: v.optional(
+    v.nullable(
+      v.array(v.object({ Name: v.string(), UsageData: v.optional(v.nullable(v.object({ Size: v.number() }))) })),
+    ),
+  ),
+});
+
+/** Bytes on the disk; undefined where the engine cannot say (other drivers, or somebody else is asking right now). */
+export async function volumeBytes(engine: Engine, name: string, deadline: Deadline): Promise<number | undefined> {
+  // Older engines measure everything that they have.
+  const query = compareVersions(engine.api, "1.42") < 0 ? {} : { type: "volume" };
+  const request = { what: "measuring volumes", method: "GET", path: "/system/df", query } as const;
+  const found = await engine.call(request, usage, deadline).catch(() => undefined);
+  const size = found?.Volumes?.find((volume) => volume.Name === name)?.UsageData?.Size ?? -1;
+  return size < 0 ? undefined : size;
 }

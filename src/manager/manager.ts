@@ -5,6 +5,7 @@
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import type { Readiness } from "../model/rest.ts";
 import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { ServerView, SessionGrant, SessionView } from "../model/views.ts";
@@ -22,15 +23,11 @@ import type { Server } from "./server.ts";
 import { type SessionKind, Sessions } from "./sessions.ts";
 import { State } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { Volumes } from "./volumes.ts";
 
 export type { Events } from "./events.ts";
 export type { Inspected } from "./inspection.ts";
 export type { SessionKind } from "./sessions.ts";
-
-export interface Readiness {
-  ready: boolean;
-  reason?: string;
-}
 
 export interface ManagerOptions {
   runtime: Runtime;
@@ -57,6 +54,7 @@ const CLOSE_MS = 30_000;
 const HEALTH_MS = 1_000;
 
 export class Manager implements AsyncDisposable {
+  readonly volumes: Volumes;
   private readonly log: EventLog = new EventLog();
   private readonly books = new Sessions();
   private readonly state: State;
@@ -82,6 +80,7 @@ export class Manager implements AsyncDisposable {
       log,
       sessions: (name) => this.books.count(name),
     };
+    this.volumes = new Volumes(runtime, this.log, (deadline) => this.admitted(deadline));
     this.state = State.open(dataDir.statePath, log);
     this.registry = new Registry(around, this.state);
     this.registry.load(servers);

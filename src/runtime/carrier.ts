@@ -6,14 +6,14 @@ import { createContainer, listContainers, removeContainer } from "../docker/cont
 import type { Engine } from "../docker/engine.ts";
 import { importImage, labelInstruction, listImages } from "../docker/images.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
-import { ownerLabel } from "./owner.ts";
+import { isHere, makerRuns, ownerLabel, parseOwner } from "./owner.ts";
 
 /** An image without a single program. */
 const BLANK_IMAGE = "linkspan/blank:1";
 /** Cleaning up has its own time: the work's deadline may be what has failed. */
 const CLEANUP_MS = 10_000;
-/** No work takes longer: a carrier that is so much older than another one has lost its manager. Seconds. */
-const ABANDONED_S = 1_800;
+/** No work takes longer, not even the backup of a large volume: where nothing else tells, an older carrier has lost its manager. */
+const ABANDONED_S = 24 * 3_600;
 
 export interface Carried {
   volume: string;
@@ -27,10 +27,20 @@ export interface Carried {
 /** Runs the work with a carrier of the volume, which is removed in any case. Fault `conflict` where the name is taken. */
 export async function withCarrier<T>(
   engine: Engine,
-  { volume, target, readOnly, name = `linkspan-carrier-${randomBytes(6).toString("hex")}` }: Carried,
+  carried: Carried,
   deadline: Deadline,
   work: (id: string) => Promise<T>,
 ): Promise<T> {
+  await using carrier = await openCarrier(engine, carried, deadline);
+  return await work(carrier.id);
+}
+
+/** A carrier that is removed when it is disposed of. */
+export async function openCarrier(
+  engine: Engine,
+  { volume, target, readOnly, name = `linkspan-carrier-${randomBytes(6).toString("hex")}` }: Carried,
+  deadline: Deadline,
+): Promise<{ id: string } & AsyncDisposable> {
   const config = {
     Image: await ensureBlankImage(engine, deadline),
     Cmd: ["never-started"],
@@ -41,18 +51,20 @@ export async function withCarrier<T>(
     },
   };
   const id = await createContainer(engine, name, config, deadline);
-  try {
-    return await work(id);
-  } finally {
-    await discardContainer(engine, id);
-  }
+  return { id, [Symbol.asyncDispose]: () => discardContainer(engine, id) };
 }
 
-/** A manager that was killed in the middle leaves its carrier behind. Ages are compared on the engine's own clock. */
+/**
+ * A manager that was killed in the middle leaves its carrier behind. Whether it is gone can be seen on its own machine; for
+ * carriers of others ages are compared, on the engine's own clock.
+ */
 export async function removeAbandoned(engine: Engine, deadline: Deadline): Promise<void> {
   const carriers = await listContainers(engine, { label: [LABEL.carrier] }, deadline);
   const newest = Math.max(...carriers.map(({ Created }) => Created));
-  const abandoned = carriers.filter(({ Created }) => Created < newest - ABANDONED_S);
+  const abandoned = carriers.filter(({ Created, Labels }) => {
+    const owner = parseOwner(Labels?.[LABEL.owner]);
+    return owner && isHere(owner) ? !makerRuns(owner) : Created < newest - ABANDONED_S;
+  });
   await Promise.all(abandoned.map(({ Id }) => discardContainer(engine, Id)));
 }
 
@@ -62,7 +74,7 @@ export async function discardContainer(engine: Engine, id: string): Promise<void
 }
 
 /** The image's id. */
-async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<string> {
+export async function ensureBlankImage(engine: Engine, deadline: Deadline): Promise<string> {
   const [found] = await listImages(engine, [`${LABEL.blank}=1`], deadline);
   if (found) return found.Id;
   const archive = archiveOf([{ kind: "folder", name: ".linkspan" }]);

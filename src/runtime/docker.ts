@@ -1,10 +1,8 @@
 /** Servers in containers of a Docker engine (or one that speaks its API, such as Podman's). */
-import { Deadline, sleep } from "../base/deadline.ts";
+import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import {
-  type ContainerConfig,
   type ContainerInfo,
-  createContainer,
   inspectContainer,
   listContainers,
   removeContainer,
@@ -24,8 +22,10 @@ import { ensureImage, findImage } from "./docker-images.ts";
 import { instanceOf } from "./docker-instance.ts";
 import { dockerLeftovers } from "./docker-leftovers.ts";
 import { mountsOf } from "./docker-mounts.ts";
+import { createNamed, identity } from "./docker-naming.ts";
 import { ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
 import { Reach } from "./docker-reach.ts";
+import { DockerVolumes } from "./docker-volumes.ts";
 import { endContainer, failedStart } from "./docker-ends.ts";
 import { ensureVolumes, ownVolume } from "./volume-owner.ts";
 import { watchContainers } from "./docker-watch.ts";
@@ -65,9 +65,6 @@ export interface DockerOptions {
 const LIST_WIDTH = 8;
 /** Until a log begins to flow. */
 const LOG_OPEN_MS = 10_000;
-/** Names tried for one container before giving up. */
-const NAMES_MAX = 20;
-const NAME_RETRY_MS = 20;
 
 export class DockerRuntime implements Runtime {
   readonly kind = "docker";
@@ -80,16 +77,19 @@ export class DockerRuntime implements Runtime {
   private readonly reach: Reach;
   private readonly locks = new Locks();
   readonly leftovers: Leftovers;
+  readonly volumes: DockerVolumes;
 
   constructor(private readonly options: DockerOptions) {
     this.env = options.env ?? process.env;
     this.endpoint = findEndpoint(this.env);
     this.reach = new Reach(this.endpoint, this.env, options.publish ?? "auto");
+    const engine = (deadline: Deadline) => this.engine(deadline);
     this.leftovers = dockerLeftovers({
-      engine: (deadline) => this.engine(deadline),
+      engine,
       instanceOf: (info) => this.instanceOf(info),
       local: isLocal(this.endpoint),
     });
+    this.volumes = new DockerVolumes(engine, (found, deadline) => this.bridgeVolume(found, () => {}, deadline));
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
@@ -131,7 +131,7 @@ export class DockerRuntime implements Runtime {
         mounts,
         tmpfsOwner: !engine.isPodman,
       });
-      const id = await this.createNamed(engine, spec, owner, config, deadline);
+      const id = await createNamed(engine, spec, owner, config, deadline);
       for (const volume of fresh) await ownVolume(engine, volume, id, config.User ?? "", deadline);
       return this.instance(id, deadline);
     });
@@ -139,6 +139,7 @@ export class DockerRuntime implements Runtime {
 
   async start(id: string, deadline: Deadline): Promise<Instance> {
     const engine = await this.engine(deadline);
+    await this.volumes.admit(id, deadline);
     try {
       await startContainer(engine, id, deadline);
     } catch (error) {
@@ -251,32 +252,6 @@ export class DockerRuntime implements Runtime {
     return found.find(({ state }) => state !== "draining");
   }
 
-  /** A name that somebody else has is his: the container gets the next one. */
-  private async createNamed(
-    engine: Engine,
-    spec: ServerSpec,
-    owner: Ownership,
-    config: ContainerConfig,
-    deadline: Deadline,
-  ): Promise<string> {
-    const base = `linkspan-${owner.instance}-${spec.name}`;
-    for (let count = 1; count <= NAMES_MAX;) {
-      const name = count === 1 ? base : `${base}-${count}`;
-      try {
-        return await createContainer(engine, name, config, deadline);
-      } catch (error) {
-        if (!(error instanceof Fault) || error.kind !== "conflict") throw error;
-      }
-      const holder = await inspectContainer(engine, name, deadline);
-      // While the engine makes or removes its owner, a name is taken and nobody's.
-      if (!holder || holder.State.Status === "removing") await sleep(NAME_RETRY_MS, deadline.signal);
-      // The same manager in another process was faster with the very same server.
-      else if (isOf(holder.Config.Labels ?? {}, spec, owner)) return holder.Id;
-      else count++;
-    }
-    throw new Fault("conflict", `the names ${base} to ${base}-${NAMES_MAX} are all taken`);
-  }
-
   private async info(id: string, deadline: Deadline): Promise<ContainerInfo> {
     const info = await inspectContainer(await this.engine(deadline), id, deadline);
     if (info) return info;
@@ -290,15 +265,6 @@ export class DockerRuntime implements Runtime {
   private instanceOf(info: ContainerInfo): Instance {
     return instanceOf(info, formatEndpoint(this.endpoint));
   }
-}
-
-/** What makes two containers the same server. */
-function identity(spec: ServerSpec, owner: Ownership): Labels {
-  return { [LABEL.instance]: owner.instance, [LABEL.server]: spec.name, [LABEL.spec]: owner.specHash };
-}
-
-function isOf(labels: Labels, spec: ServerSpec, owner: Ownership): boolean {
-  return Object.entries(identity(spec, owner)).every(([key, value]) => labels[key] === value);
 }
 
 function labelFilter(labels: Labels): string[] {

@@ -9,6 +9,7 @@
  */
 import type { Deadline } from "../base/deadline.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
+import type { VolumeStore } from "./volume-store.ts";
 
 export type RuntimeKind = "docker" | "process";
 
@@ -155,6 +156,8 @@ export interface Runtime extends AsyncDisposable {
   watch(labels: Labels, signal: AbortSignal): AsyncIterable<Instance>;
   /** The server's stderr and the bridge's own log. */
   logs(id: string, options: LogOptions): AsyncIterable<LogLine>;
+  /** Absent where servers have no volumes of their own. */
+  readonly volumes?: VolumeStore;
   /** Absent where the engine cannot say. */
   stats?(id: string, deadline: Deadline): Promise<Stats>;
   /** Absent where an engine knows neither networks nor images. */

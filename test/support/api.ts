@@ -1,4 +1,4 @@
-/** A real manager with the process runtime and its API on a port and a socket, in this process; gone with `await using`. */
+/** A real manager, with the process runtime unless told otherwise, and its API on a port and a socket, in this process; gone with `await using`. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager } from "../../src/manager/manager.ts";
 import type { ServerBodyInput } from "../../src/model/server-spec.ts";
 import { ProcessRuntime } from "../../src/runtime/process.ts";
+import { open } from "./docker-subject.ts";
 
 export interface ApiUnderTest extends AsyncDisposable {
   api: Api;
@@ -28,10 +29,11 @@ export interface ApiUnderTest extends AsyncDisposable {
   post(path: string, body: unknown, signal?: AbortSignal): Promise<Response>;
 }
 
-export async function startApi(name: string): Promise<ApiUnderTest> {
+export async function startApi(name: string, kind: "process" | "docker" = "process"): Promise<ApiUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), `linkspan-api-${name}-`));
   const dataDir = openDataDir(join(folder, "data"), SILENT);
-  const runtime = new ProcessRuntime({ dataDir: dataDir.path });
+  const where = { instance: dataDir.instance, dataDir: dataDir.path };
+  const runtime = kind === "docker" ? open(where) : new ProcessRuntime(where);
   const options = { allowWeaker: true, stopServersOnExit: true, servers: [], log: SILENT };
   const manager = new Manager({ runtime, dataDir, ...options });
   const defects: Fault[] = [];

@@ -13,6 +13,8 @@ export interface Exchange {
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
+  /** In place of a JSON body: a stream that is sent as it comes. */
+  upload?: { type: string; stream: ReadableStream<Uint8Array> };
   accept?: string;
   /** Ends the request: a deadline, or for streams the caller's cancellation. */
   signal: AbortSignal;
@@ -125,6 +127,7 @@ function address(target: ManagerTarget, { path, query }: Exchange): string {
 function options(target: ManagerTarget, request: Exchange): BunFetchRequestInit {
   const headers: Record<string, string> = { accept: request.accept ?? "application/json" };
   if (request.body !== undefined) headers["content-type"] = "application/json";
+  if (request.upload) headers["content-type"] = request.upload.type;
   if (target.kind === "http") headers.authorization = `Bearer ${target.token}`;
   return {
     method: request.method,
@@ -136,6 +139,7 @@ function options(target: ManagerTarget, request: Exchange): BunFetchRequestInit 
     keepalive: request.method === "GET",
     timeout: false,
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+    ...(request.upload ? { body: request.upload.stream } : {}),
     // HTTP_PROXY is for the web: the token stays between this process and the manager.
     ...(target.kind === "unix" ? { unix: target.path } : { proxy: false }),
   };
