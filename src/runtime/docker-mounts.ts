@@ -1,5 +1,5 @@
 /** Volumes and binds of a spec → mounts. A bind is checked on its canonical path; dangerous ones are refused. */
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { Fault } from "../base/fault.ts";
 import type { Mount } from "../docker/containers.ts";
@@ -47,6 +47,17 @@ export async function mountsOf(spec: ServerSpec, policy: BindPolicy): Promise<Mo
     );
   }
   return mounts;
+}
+
+/**
+ * `uid:gid` of the first folder of this machine among the mounts; undefined where there is none, or it is root's.
+ * A server of an image that we made runs as that user, so that it can read and write what it was given.
+ */
+export async function ownerOfBinds(mounts: readonly Mount[]): Promise<string | undefined> {
+  const bind = mounts.find((mount) => mount.Type === "bind");
+  if (!bind?.Source) return undefined;
+  const { uid, gid } = await stat(bind.Source);
+  return uid === 0 ? undefined : `${uid}:${gid}`;
 }
 
 export function isBind(volume: Volume): boolean {

@@ -21,7 +21,7 @@ import { containerConfig, maskDescription } from "./docker-create.ts";
 import { ensureImage, findImage } from "./docker-images.ts";
 import { instanceOf } from "./docker-instance.ts";
 import { dockerLeftovers } from "./docker-leftovers.ts";
-import { mountsOf } from "./docker-mounts.ts";
+import { mountsOf, ownerOfBinds } from "./docker-mounts.ts";
 import { createNamed, identity } from "./docker-naming.ts";
 import { ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
 import { Reach } from "./docker-reach.ts";
@@ -124,7 +124,9 @@ export class DockerRuntime implements Runtime {
       const mounts = await mountsOf(spec, { protect: this.protectedPaths(), local: this.reach.sharesFiles });
       const fresh = await ensureVolumes(engine, spec.volumes, deadline);
       const publishOn = network.direct ? undefined : this.reach.publishAddress();
-      const config = containerConfig(spec, owner, image, {
+      // An image that we made knows no user of its own: whoever owns the folder that is mounted is the best one.
+      const user = image.ownsCommand ? await ownerOfBinds(mounts) : undefined;
+      const config = containerConfig(spec, owner, user === undefined ? image : { ...image, user }, {
         bridgeVolume,
         network: network.name,
         publishOn,

@@ -1,7 +1,7 @@
 /** Commands whose point is the container: what `inspect` reports, and an image that speaks MCP by itself. */
 import { expect } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
@@ -55,6 +55,26 @@ engineTest(
     expect(denied.code).toBe(5);
     expect((await manager.run(["stats", "locked"])).out).toMatch(/locked +[\d.]+ MiB +256 MiB/);
     expect((await manager.run(["rm", "locked"])).code).toBe(0);
+  },
+  TEST_MS,
+);
+
+engineTest(
+  "a private folder is read and written as its owner",
+  async () => {
+    await using manager = await cliManager("docker", "docker");
+    const folder = join(manager.dir, "private");
+    mkdirSync(folder, { mode: 0o700 });
+    const { uid: self, gid: group } = statSync(folder);
+    const owner = self === 0 ? [1234, 4321] : [self, group];
+    if (self === 0) chownSync(folder, 1234, 4321);
+    const ran = await manager.run(["run", SERVER, "--name", "own", "-v", `${folder}:/data:rw`, "--", "/data"]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    const written = await manager.run(["call", "own", "write_file", "path=/data/b.txt", "content=mine"]);
+    expect(written.code).toBe(0);
+    const { uid, gid } = statSync(join(folder, "b.txt"));
+    expect([uid, gid]).toEqual(owner);
+    expect((await manager.run(["rm", "own"])).code).toBe(0);
   },
   TEST_MS,
 );
