@@ -3,8 +3,9 @@ import { serverEnvironment } from "./environment.ts";
 import { Lease } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { BridgeOptions } from "./options.ts";
+import { Replay } from "./replay.ts";
 import { type Peer, Session, type SessionHost } from "./session.ts";
-import { type BridgeFrame, type ExitReport, type HealthReport, LIMITS } from "./wire.ts";
+import { type AttachFrame, type BridgeFrame, type ExitReport, type HealthReport, LIMITS } from "./wire.ts";
 
 /** A refusal: what goes into an `error` frame. */
 export interface Refusal {
@@ -40,9 +41,9 @@ export class Bridge implements SessionHost {
   readonly over: Promise<Ending>;
   connections = 0;
   private readonly startedAt = performance.now();
-  /** Sessions with a client, by id. */
+  /** Sessions with a client, or waiting for theirs to come back, by id. */
   private readonly attached = new Map<string, Session>();
-  /** Sessions whose server lives, with or without a client. */
+  /** Sessions whose server lives, with or without a client; before its start, too. */
   private readonly live = new Set<Session>();
   private readonly lease: Lease;
   private secrets: Record<string, string> | undefined;
@@ -89,20 +90,39 @@ export class Bridge implements SessionHost {
     for (const connection of this.waiting) connection.configured();
   }
 
-  /** A session that has yet to be started, or why there can be none. */
-  open(wanted: string | undefined, peer: Peer): Session | Refusal {
+  /** A session that has yet to be started, or why there can be none. `frame` is absent from a client that says nothing. */
+  open(frame: AttachFrame | undefined, peer: Peer): Session | Refusal {
     if (this.ending) return { kind: "unreachable", message: "the bridge is stopping" };
     if (this.draining) return { kind: "unreachable", message: "the bridge is draining and takes no new sessions" };
-    const { maxSessions } = this.options;
+    const { maxSessions, resumeMs } = this.options;
     if (this.live.size >= maxSessions) {
       return { kind: "exhausted", message: `the bridge has ${this.live.size} sessions; the limit is ${maxSessions}` };
     }
-    const id = wanted ?? `session-${++this.madeUp}-${randomHex(6)}`;
-    if (this.attached.has(id)) return { kind: "conflict", message: `session ${id} has a connection already` };
-    const session = new Session(id, this, peer);
+    const id = frame?.session ?? `session-${++this.madeUp}-${randomHex(6)}`;
+    const known = this.attached.get(id);
+    if (known && !known.finished) return { kind: "conflict", message: `session ${id} is in use` };
+    if (known) this.forget(known);
+    const replay = frame?.version !== undefined && resumeMs > 0 ? new Replay() : undefined;
+    const session = new Session(id, this, peer, replay);
     this.attached.set(id, session);
     this.live.add(session);
     return session;
+  }
+
+  /** The session that a client wants to go on with after it has `received` so many messages, or why it cannot. */
+  resumable(id: string | undefined, received: number): Session | Refusal {
+    if (this.ending) return { kind: "unreachable", message: "the bridge is stopping" };
+    const session = id === undefined ? undefined : this.attached.get(id);
+    if (!session?.replay || session.pid === undefined) {
+      const message = `there is no session ${id ?? "without an id"} to resume: it has ended, or the bridge was started anew`;
+      return { kind: "not-found", message };
+    }
+    const gap = session.gap(received);
+    if (gap === undefined) return session;
+    // It could only go on with a hole in it.
+    this.say(`session ${session.id}: it cannot be resumed: ${gap}`);
+    this.leave(session);
+    return { kind: "conflict", message: `session ${session.id} cannot be resumed: ${gap}` };
   }
 
   /** Starts the session's server. Throws StartFailure; then the session is gone. */
@@ -122,15 +142,35 @@ export class Bridge implements SessionHost {
   /** The client has left: its id is free again, its server is on its way out. */
   leave(session: Session): void {
     if (this.attached.get(session.id) === session) this.attached.delete(session.id);
-    if (session.pid === undefined) this.forget(session);
+    if (session.pid === undefined || session.finished) this.forget(session);
     else session.abandon();
+  }
+
+  /** The client's connection broke: the session waits for another one. */
+  interrupted(session: Session): void {
+    const { resumeMs } = this.options;
+    if (this.ending || !session.replay || session.pid === undefined) return this.leave(session);
+    this.say(`session ${session.id}: its connection broke`);
+    session.interrupt(resumeMs, () => {
+      this.say(`session ${session.id}: its client did not come back within ${resumeMs} ms`);
+      this.leave(session);
+    });
+  }
+
+  /** Somebody else knows that the session's client is gone. */
+  dismiss(id: string): void {
+    const session = this.attached.get(id);
+    if (session) this.leave(session);
   }
 
   sessionEnded(session: Session, report: ExitReport): void {
     this.say(`session ${session.id}: ${report.reason}`);
     if (!session.stopped) this.lastExit = report;
     for (const watcher of this.watchers) watcher.send({ link: "exit", ...report });
-    this.forget(session);
+    this.retire(session);
+    // A client that may have lost the end with its connection comes back for it.
+    const awaited = session.replay && !this.ending && this.attached.get(session.id) === session;
+    if (!awaited) this.forget(session);
   }
 
   health(): HealthReport {
@@ -142,13 +182,15 @@ export class Bridge implements SessionHost {
       dropped += session.drops.total;
       if (session.pid !== undefined) processes++;
     }
+    let sessions = 0;
+    for (const session of this.attached.values()) if (!session.finished) sessions++;
     const leaving = this.ending !== undefined || this.draining !== undefined;
     return {
       status: leaving ? "draining" : this.startFailure === undefined ? "ok" : "unhealthy",
       version: this.options.version,
       uptimeMs: Math.round(performance.now() - this.startedAt),
       processes,
-      sessions: this.attached.size,
+      sessions,
       connections: this.connections,
       inFlight,
       dropped,
@@ -170,29 +212,33 @@ export class Bridge implements SessionHost {
 
   /** Ends an unused bridge without a moment in which a session could still begin and then be cut. */
   drainWhenIdle(): void {
-    if (this.live.size === 0) this.drain();
+    if (this.live.size === 0 && this.attached.size === 0) this.drain();
   }
 
   /** Ends every session within `budgetMs`, then the bridge. The first ending counts; a later one can be faster. */
   stop(ending: Ending, budgetMs = this.stopMs): void {
     this.ending ??= ending;
     this.lease.cancel();
-    for (const session of this.live) {
-      if (session.pid === undefined) this.forget(session);
+    for (const session of new Set([...this.live, ...this.attached.values()])) {
+      if (session.pid === undefined || session.finished) this.forget(session);
       else session.stop(budgetMs);
     }
     this.endIfDrained();
   }
 
   private forget(session: Session): void {
-    if (!this.live.delete(session)) return;
-    this.droppedBefore += session.drops.total;
+    session.forget();
+    this.retire(session);
     if (this.attached.get(session.id) === session) this.attached.delete(session.id);
     this.endIfDrained();
   }
 
+  private retire(session: Session): void {
+    if (this.live.delete(session)) this.droppedBefore += session.drops.total;
+  }
+
   private endIfDrained(): void {
-    if (this.live.size > 0) return;
+    if (this.live.size > 0 || this.attached.size > 0) return;
     if (this.draining) this.ending ??= { code: 0, why: "drained" };
     if (!this.ending) return;
     clearTimeout(this.draining);

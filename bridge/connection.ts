@@ -2,54 +2,36 @@
  * One connection from its first byte: who is it, what is it for, then either a session's bytes or control frames. The
  * first line decides, and until it has come nothing else happens.
  */
-import { isLoopback, isToken } from "./authenticate.ts";
+import { Acks } from "./acks.ts";
+import { isLoopback } from "./authenticate.ts";
 import type { Bridge, Refusal, Waiting, Watcher } from "./bridge.ts";
-import { Client, type ClientEvents, type ClientSocket } from "./client.ts";
-import { attachedFrame, obey } from "./control.ts";
+import type { ClientEvents, ClientSocket } from "./client.ts";
+import { ClientLink } from "./client-link.ts";
+import { attachedFrame, isFarewell, obey, refusalOf, serve } from "./control.ts";
+import { Inlet, type InletEvents } from "./inlet.ts";
 import type { LongLine } from "./lines.ts";
 import { type Peer, Session } from "./session.ts";
-import { Sieve } from "./sieve.ts";
-import {
-  type AttachFrame,
-  type BridgeFrame,
-  type DialerFrame,
-  type ExitReport,
-  LIMITS,
-  formatFrame,
-  isControl,
-  parseDialerFrame,
-} from "./wire.ts";
+import { type AttachFrame, type DialerFrame, type ExitReport, LIMITS, parseDialerFrame } from "./wire.ts";
 
-/** `new`: nothing was said yet; `opening`: the session's server is yet to be started; `over`: only the queue goes out. */
-type Stage = "new" | "opening" | "session" | "control" | "over";
+/**
+ * `new`: nothing was said yet; `opening`: the session's server is yet to be started; `finished`: the server has ended, the
+ * client has yet to say that it knows; `over`: only the queue goes out.
+ */
+type Stage = "new" | "opening" | "session" | "control" | "finished" | "over";
 
-export class Connection implements Peer, Watcher, Waiting, ClientEvents {
+export class Connection extends ClientLink implements Peer, Watcher, Waiting, ClientEvents, InletEvents {
   private stage: Stage = "new";
   /** Understands control frames; a plain client does not. */
   private full = false;
   private session: Session | undefined;
-  private readonly client: Client;
-  private readonly sieve: Sieve;
-  private ackedMessages = 0;
-  private unackedBytes = 0;
+  private readonly inlet: Inlet;
+  private acks: Acks | undefined;
   /** Of the wait for authentication, then of that for configuration. */
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    socket: ClientSocket,
-    private readonly bridge: Bridge,
-  ) {
-    this.client = new Client(
-      socket,
-      () => this.session?.peerEmpty(),
-      () => bridge.say(`a client has read nothing for ${LIMITS.stalledMs} ms while its queue is full: it is cut`),
-    );
-    this.sieve = new Sieve(
-      bridge.options.tokenSha256 ? LIMITS.attachBytes : bridge.messageBytes,
-      (bytes, start, end, clean) => this.line(bytes, start, end, clean),
-      (range) => this.session?.write(range),
-      (line) => this.longLine(line),
-    );
+  constructor(socket: ClientSocket, bridge: Bridge) {
+    super(socket, bridge);
+    this.inlet = new Inlet(bridge.options.tokenSha256 ? LIMITS.attachBytes : bridge.messageBytes, this);
     this.timer = setTimeout(() => {
       this.refuse({ kind: "unauthenticated", message: `no attach came within ${LIMITS.authenticateMs} ms` });
     }, LIMITS.authenticateMs);
@@ -59,89 +41,82 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
 
   data(chunk: Uint8Array): void {
     if (this.stage === "over") return;
-    this.unackedBytes += chunk.length;
-    this.sieve.push(chunk);
+    this.inlet.push(chunk);
     this.session?.flush();
     if (this.stage === "opening") this.start();
-    this.acknowledge(false);
-  }
-
-  drain(): void {
-    this.client.drain();
+    if (this.acks && this.session) this.acks.note(this.session.received, chunk.length);
   }
 
   /** The client sends nothing more; it may still read. */
   end(): void {
     this.client.receivedEnd();
-    if (this.stage === "over") return;
-    this.sieve.end();
+    if (this.stage === "over" || this.stage === "finished") return;
+    // Without a word before, the end of a connection that can be replaced is a break; half a line comes again.
+    if (this.session?.replay && this.stage === "session" && !this.session.clientFinished) return this.broken();
+    this.inlet.end();
     this.session?.flush();
     if (this.stage === "opening") this.start();
     if (!this.session) return this.close();
     // A client that is gone altogether looks the same from here, until something is sent to it: then it is reset.
-    this.acknowledge(true);
+    this.acks?.flush();
     this.session.endOfClient();
   }
 
   closed(): void {
+    const session = this.letGo();
     this.client.closed();
-    this.detach();
+    if (session) this.bridge.interrupted(session);
   }
 
   // --- what the session asks for ---
 
-  get queuedBytes(): number {
-    return this.client.queuedBytes;
-  }
-
-  write(bytes: Uint8Array): void {
-    this.client.write(bytes);
-  }
-
-  hold(): void {
-    this.client.hold();
+  protected emptied(): void {
+    this.session?.peerEmpty();
   }
 
   release(): void {
     if (this.stage !== "opening") this.client.release();
   }
 
-  finish(lastLines: string, report: ExitReport): void {
-    this.write(encoder.encode(lastLines));
+  finish(report: ExitReport): void {
     if (this.full) this.send({ link: "exit", ...report });
+    if (this.session?.replay) {
+      this.acks?.stop();
+      this.acks = undefined;
+      this.stage = "finished";
+      return this.client.close();
+    }
     this.session = undefined;
     this.close();
   }
 
-  send(frame: BridgeFrame): void {
-    this.write(encoder.encode(formatFrame(frame)));
+  replaced(): void {
+    this.session = undefined;
+    this.refuse({ kind: "conflict", message: "another connection has taken the session over" });
   }
 
   // --- lines ---
 
-  /** Whether the line is to reach the session's server. */
-  private line(bytes: Uint8Array, start: number, end: number, clean: boolean): boolean {
-    if (this.stage === "over") return false;
-    if (isControl(bytes, start, end)) {
-      if (end - start > LIMITS.controlBytes) this.longFrame();
-      else this.frame(decoder.decode(bytes.subarray(start, end)));
-      return false;
-    }
+  line(bytes: Uint8Array, start: number, end: number, clean: boolean): boolean {
+    if (this.stage === "over" || this.stage === "finished") return false;
     if (!this.session && !this.openPlain(bytes, start, end)) return false;
     const { session } = this;
     if (session) session.received++;
     return session?.traffic.fromClient(bytes, start, end, clean) ?? false;
   }
 
-  private longLine(line: LongLine): void {
-    if (isControl(line.head, 0, line.head.length)) return this.longFrame();
+  pass(range: Uint8Array): void {
+    this.session?.write(range);
+  }
+
+  longLine(line: LongLine): void {
     const { session } = this;
     if (!session) return this.refuse({ kind: "too-large", message: "the first line is too long" });
     if (line.ended) session.received++;
     session.traffic.longFromClient(line);
   }
 
-  private longFrame(): void {
+  longFrame(): void {
     this.refuse({ kind: "too-large", message: `a control frame is longer than ${LIMITS.controlBytes} bytes` });
   }
 
@@ -156,12 +131,14 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     return this.session !== undefined;
   }
 
-  private frame(text: string): void {
+  frame(text: string): void {
+    if (this.stage === "over") return;
     const frame = parseDialerFrame(text);
     if (typeof frame === "string") return this.refuse({ kind: "usage", message: frame });
     if (this.stage === "new") this.firstFrame(frame);
     else if (this.stage === "control") this.controlFrame(frame);
-    else this.sessionFrame(frame);
+    else if (this.stage !== "finished") this.sessionFrame(frame);
+    else if (isFarewell(this.session, frame)) this.detach();
   }
 
   private firstFrame(frame: DialerFrame): void {
@@ -169,26 +146,22 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
       this.send({ link: "health", ...this.bridge.health() });
       return this.close();
     }
-    const { tokenSha256 } = this.bridge.options;
-    if (frame.link !== "attach") return this.refuse({ kind: "unauthenticated", message: "attach comes first" });
-    if (tokenSha256 && !isToken(frame.token, tokenSha256)) {
-      return this.refuse({ kind: "unauthenticated", message: "the token is wrong or missing" });
-    }
-    if (frame.version === 0) return this.refuse({ kind: "unsupported", message: "there is no wire version 0" });
+    const refusal = refusalOf(frame, this.bridge.options.tokenSha256);
+    if (refusal || frame.link !== "attach") return this.refuse(refusal ?? { kind: "usage", message: "no attach" });
     this.full = frame.version !== undefined;
     if (frame.mode === "control") this.openControl();
-    else this.openSession(frame);
+    else if (frame.received === undefined || !this.full) this.openSession(frame);
+    else this.resumeSession(frame.session, frame.received);
   }
 
   private sessionFrame(frame: DialerFrame): void {
-    if (frame.link === "ack" && this.session) this.session.acknowledged = frame.received;
-    else if (frame.link === "health") this.send({ link: "health", ...this.bridge.health() });
-    else if (frame.link === "detach") this.close();
-    else this.refuse({ kind: "usage", message: `a session connection takes no ${frame.link} frame here` });
+    const outcome = serve(this.bridge, this.session, frame, (answer) => this.send(answer));
+    if (outcome === "detach") this.close();
+    else if (outcome) this.refuse(outcome);
   }
 
   private controlFrame(frame: DialerFrame): void {
-    if (frame.link === "detach") return this.close();
+    if (frame.link === "detach" && frame.session === undefined) return this.close();
     const refusal = obey(this.bridge, frame, (answer) => this.send(answer));
     if (refusal) this.refuse(refusal);
   }
@@ -199,18 +172,30 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     clearTimeout(this.timer);
     this.stage = "control";
     this.full = true;
-    this.sieve.setLimit(LIMITS.controlBytes);
+    this.inlet.setLimit(LIMITS.controlBytes);
     this.bridge.watchers.add(this);
     this.send(attachedFrame(this.bridge, undefined));
   }
 
   private openSession(frame: AttachFrame | undefined): void {
-    const session = this.bridge.open(frame?.session, this);
+    const session = this.bridge.open(frame, this);
     if (!(session instanceof Session)) return this.refuse(session);
     clearTimeout(this.timer);
     this.session = session;
     this.stage = "opening";
-    this.sieve.setLimit(this.bridge.messageBytes);
+    this.inlet.setLimit(this.bridge.messageBytes);
+  }
+
+  private resumeSession(id: string | undefined, received: number): void {
+    const session = this.bridge.resumable(id, received);
+    if (!(session instanceof Session)) return this.refuse(session);
+    clearTimeout(this.timer);
+    this.session = session;
+    this.stage = "session";
+    this.inlet.setLimit(this.bridge.messageBytes);
+    this.send(attachedFrame(this.bridge, session, true));
+    this.acks = this.acksOf(session);
+    session.resume(this, received);
   }
 
   /** Starts the server, after `configure` where the bridge waits for that. */
@@ -229,7 +214,10 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     this.stage = "session";
     try {
       // Before the server can say anything; if it cannot be started, an error frame follows.
-      if (this.full) this.send(attachedFrame(bridge, session));
+      if (this.full) {
+        this.send(attachedFrame(bridge, session));
+        this.acks = this.acksOf(session);
+      }
       bridge.start(session);
       this.release();
     } catch (error) {
@@ -244,15 +232,8 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     this.start();
   }
 
-  /** Tells a full dialler what has come. */
-  private acknowledge(now: boolean): void {
-    const { session } = this;
-    if (!session || !this.full || this.stage !== "session") return;
-    const messages = session.received - this.ackedMessages;
-    if (!now && messages < LIMITS.ackMessages && this.unackedBytes < LIMITS.ackBytes) return;
-    this.ackedMessages = session.received;
-    this.unackedBytes = 0;
-    this.send({ link: "ack", received: session.received });
+  private acksOf(session: Session): Acks {
+    return new Acks((received) => this.send({ link: "ack", received }), session.received);
   }
 
   /** The bridge ends. Sessions have had their last words already. */
@@ -260,10 +241,6 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
     if (this.stage === "new" || this.stage === "opening") {
       this.refuse({ kind: "unreachable", message: "the bridge is stopping" });
     } else this.close();
-  }
-
-  terminate(): void {
-    this.client.terminate();
   }
 
   /** Says why, then ends the connection. */
@@ -275,13 +252,26 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
   }
 
   private detach(): void {
+    const session = this.letGo();
+    if (session) this.bridge.leave(session);
+  }
+
+  /** The connection ended without a word: its session may go on without it. */
+  private broken(): void {
+    const session = this.letGo();
+    if (session) this.bridge.interrupted(session);
+    this.client.close();
+  }
+
+  private letGo(): Session | undefined {
     const { session, bridge } = this;
     this.stage = "over";
     this.session = undefined;
+    this.acks?.stop();
     clearTimeout(this.timer);
     bridge.waiting.delete(this);
     bridge.watchers.delete(this);
-    if (session) bridge.leave(session);
+    return session;
   }
 
   private close(): void {
@@ -291,4 +281,3 @@ export class Connection implements Peer, Watcher, Waiting, ClientEvents {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();

@@ -14,6 +14,8 @@ export interface BridgeOptions {
   portFile: string | undefined;
   /** The whole stop of a server: stdin end, half of it, SIGTERM, half of it, SIGKILL. */
   stopMs: number;
+  /** How long a session outlives a connection that broke; 0: not at all. */
+  resumeMs: number;
   command: readonly [string, ...string[]];
 }
 
@@ -32,6 +34,7 @@ Serves the stdio of COMMAND on a TCP socket: one process per connection, newline
   --max-sessions N       server processes at once (default 256)
   --await-configure      start no server before a manager has sent its secrets
   --stop-ms N            time that a server has to stop (default ${2 * LIMITS.stopStepMs})
+  --resume-ms N          time that a client whose connection broke has to come back (default ${LIMITS.resumeMs})
   --port-file FILE       write HOST:PORT to FILE once it listens
 `;
 
@@ -66,6 +69,7 @@ const flags = v.object({
   "max-sessions": whole("max-sessions", 1, 100_000, 256),
   "await-configure": v.optional(v.boolean(), false),
   "stop-ms": whole("stop-ms", 0, 600_000, 2 * LIMITS.stopStepMs),
+  "resume-ms": whole("resume-ms", 0, 3_600_000, LIMITS.resumeMs),
   "port-file": v.optional(v.string()),
 });
 
@@ -97,6 +101,7 @@ export async function parseOptions(argv: string[], version: string): Promise<Bri
     maxSessions: given["max-sessions"],
     portFile: given["port-file"],
     stopMs: given["stop-ms"],
+    resumeMs: given["resume-ms"],
     command: [file, ...args],
   };
 }

@@ -1,10 +1,11 @@
 /**
  * One client's conversation with one server process (session policy `process`): bytes in both directions with back
  * pressure, an answer for every request, and one end. It knows no socket: its client is a Peer, which a later
- * connection may replace.
+ * connection may replace, and what the client has not acknowledged is kept for that one.
  */
 import { Child } from "./child.ts";
 import { Drops } from "./drops.ts";
+import { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
 import type { ServerCommand } from "./stdio.ts";
 import { Traffic } from "./traffic.ts";
@@ -18,8 +19,12 @@ export interface Peer {
   /** Stops reading from the client until `release`. Both idempotent. */
   hold(): void;
   release(): void;
-  /** The last words: JSON-RPC errors as lines, then the report; then the connection ends. */
-  finish(lastLines: string, report: ExitReport): void;
+  /** The server has ended; the last words are written. The report follows, then the connection ends. */
+  finish(report: ExitReport): void;
+  /** Another connection has taken the session over. */
+  replaced(): void;
+  /** Takes nothing any more: the connection is cut. */
+  cut(why: string): void;
 }
 
 export interface SessionHost {
@@ -27,16 +32,13 @@ export interface SessionHost {
   readonly stopMs: number;
   say(text: string): void;
   log(range: Uint8Array): Promise<void> | undefined;
-  /** The server process has ended and its client knows. The last event, exactly once. */
+  /** The server process has ended and its client knows, if there is one. The last event, exactly once. */
   sessionEnded(session: Session, report: ExitReport): void;
 }
 
 export class Session {
-  /** Messages received from the client and sent to it: lines that are no control frames. */
+  /** Messages received from the client: lines that are no control frames. */
   received = 0;
-  sent = 0;
-  /** What the client says that it has received. */
-  acknowledged = 0;
   readonly traffic: Traffic;
   readonly drops: Drops;
   private readonly fromServer: Sieve;
@@ -49,11 +51,19 @@ export class Session {
   /** Somebody asked for the end of the server. */
   stopped = false;
   private drainTimer: ReturnType<typeof setTimeout> | undefined;
+  private returnTimer: ReturnType<typeof setTimeout> | undefined;
+  private stallTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The client acknowledges; one that never does is not waited for, and cannot resume after much has been sent. */
+  private acknowledges = false;
+  /** How the server ended. The session may still wait for its client to fetch that. */
+  private report: ExitReport | undefined;
 
+  /** With a `replay` it can be resumed when its connection breaks. */
   constructor(
     readonly id: string,
     private readonly host: SessionHost,
     private peer: Peer | undefined,
+    readonly replay: Replay | undefined,
   ) {
     this.drops = new Drops((text) => host.say(`session ${id}: ${text}`));
     this.traffic = new Traffic(host.messageBytes, {
@@ -63,12 +73,8 @@ export class Session {
     });
     this.fromServer = new Sieve(
       host.messageBytes,
-      (bytes, start, end, clean) => {
-        if (!this.traffic.fromServer(bytes, start, end, clean)) return false;
-        this.sent++;
-        return true;
-      },
-      (range) => this.peer?.write(range),
+      this.traffic.fromServer,
+      (range) => this.toClient(range),
       (line) => this.traffic.longFromServer(line),
     );
   }
@@ -77,9 +83,14 @@ export class Session {
     return this.child?.pid;
   }
 
-  /** A client is connected. */
-  get attached(): boolean {
-    return this.peer !== undefined;
+  /** Its server has ended. */
+  get finished(): boolean {
+    return this.report !== undefined;
+  }
+
+  /** The client has said that it will send nothing more. */
+  get clientFinished(): boolean {
+    return this.clientEnded;
   }
 
   /** Starts the server. Throws StartFailure. */
@@ -108,8 +119,9 @@ export class Session {
   /** To be called at the end of each chunk from the client. */
   flush(): void {
     if (this.replies === "") return;
-    this.peer?.write(encoder.encode(this.replies));
+    const replies = this.replies;
     this.replies = "";
+    this.toClient(encoder.encode(replies));
     this.balance();
   }
 
@@ -129,7 +141,52 @@ export class Session {
   /** The client is gone: nobody is left to answer. */
   abandon(): void {
     this.peer = undefined;
+    clearTimeout(this.returnTimer);
     this.stop();
+  }
+
+  /** The connection broke. The server goes on until what it says fills the replay; `expired` if nobody resumes in time. */
+  interrupt(ms: number, expired: () => void): void {
+    this.flush();
+    this.peer = undefined;
+    clearTimeout(this.returnTimer);
+    this.returnTimer = setTimeout(expired, ms);
+    this.balance();
+  }
+
+  /** Why a client that has `received` so many messages cannot go on from there. */
+  gap(received: number): string | undefined {
+    const { sent = 0, dropped = 0 } = this.replay ?? {};
+    if (received > sent) return `only ${sent} messages were sent, not ${received}`;
+    if (received >= dropped) return undefined;
+    return `messages ${received + 1} to ${dropped} were not acknowledged in time and are not kept any more`;
+  }
+
+  /** A new connection of the same client, after `gap` found none: it is sent what it lacks, then all that follows. */
+  resume(peer: Peer, received: number): void {
+    clearTimeout(this.returnTimer);
+    const before = this.peer;
+    this.peer = peer;
+    before?.replaced();
+    this.acknowledge(received);
+    for (const range of this.replay?.pending() ?? []) peer.write(range);
+    if (this.report) peer.finish(this.report);
+    this.balance();
+  }
+
+  /** The client has received so many messages. False: it says something impossible. */
+  acknowledge(received: number): boolean {
+    this.acknowledges = true;
+    if (!(this.replay?.acknowledge(received) ?? true)) return false;
+    if (this.stallTimer) this.balance();
+    return true;
+  }
+
+  /** Nothing is waited for any more. */
+  forget(): void {
+    clearTimeout(this.returnTimer);
+    clearTimeout(this.drainTimer);
+    clearTimeout(this.stallTimer);
   }
 
   /** The server cannot be started: JSON-RPC errors for all that was asked already, as lines. */
@@ -151,9 +208,17 @@ export class Session {
   }
 
   private reply(line: string): void {
-    this.sent++;
     this.replies += line;
     if (this.replies.length > REPLY_CHARS) this.flush();
+  }
+
+  /** Whole lines, newlines included. */
+  private toClient(range: Uint8Array): void {
+    this.peer?.write(range);
+    if (!this.replay) return;
+    this.replay.add(range);
+    // Of a client that is there and does not acknowledge: it may never need what is given up here.
+    if (this.peer && this.replay.keptBytes > REPLAY_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
   }
 
   /** Back pressure: a source is read only while the queue that it fills is not full. */
@@ -161,11 +226,35 @@ export class Session {
     const { peer, child } = this;
     const clientFull = (peer?.queuedBytes ?? 0) >= LIMITS.queueBytes;
     const serverFull = (child?.queuedBytes ?? 0) >= LIMITS.queueBytes;
-    if (clientFull) child?.pauseOutput();
+    if (clientFull || this.outruns(serverFull)) child?.pauseOutput();
     else child?.resumeOutput();
     // Errors for the client's own lines go into the client's queue: they must not grow it without end either.
     if (clientFull || serverFull) peer?.hold();
     else peer?.release();
+  }
+
+  /** As much as is kept for a resume has been sent and not acknowledged. */
+  private outruns(serverFull: boolean): boolean {
+    const { replay, peer } = this;
+    if (!replay || replay.keptBytes < LIMITS.replayBytes) {
+      clearTimeout(this.stallTimer);
+      this.stallTimer = undefined;
+      return false;
+    }
+    if (!peer) return true;
+    // Acknowledgements of a client that is held back are not read, and it is held back until the server has taken
+    // something, which the server may do only after it got rid of something: waiting here would be for ever.
+    if (!this.acknowledges || serverFull) return false;
+    this.stallTimer ??= this.watchStall(replay.dropped);
+    return true;
+  }
+
+  private watchStall(before: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.stallTimer = undefined;
+      if (this.replay?.dropped === before) this.peer?.cut("has acknowledged nothing");
+      this.balance();
+    }, LIMITS.stalledMs);
   }
 
   private stopIfDone(): void {
@@ -178,17 +267,19 @@ export class Session {
     this.fromServer.end();
     this.flush();
     const lines = this.traffic.abandon({ message: report.reason, data: failureData(report) });
-    this.sent += lines.length;
+    this.toClient(encoder.encode(lines.join("")));
+    this.report = report;
     const summary = this.drops.summary();
     if (summary) this.host.say(`session ${this.id}: ${summary}`);
-    this.peer?.finish(lines.join(""), report);
-    this.peer = undefined;
+    this.peer?.finish(report);
     this.host.sessionEnded(this, report);
   }
 }
 
 const encoder = new TextEncoder();
 const REPLY_CHARS = 64 * 1024;
+/** What is kept while a client is there that does not acknowledge, or cannot be heard. */
+const REPLAY_BYTES_MAX = 2 * LIMITS.replayBytes;
 
 function failureData({ code, signal, oom, stderr }: ExitReport): Record<string, unknown> {
   return { kind: "server-failed", code, signal, oom, stderr };

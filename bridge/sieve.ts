@@ -47,6 +47,11 @@ export class Sieve {
     this.chunk = undefined;
   }
 
+  /** Passes on what is judged already, before something else is done that the judge has met. */
+  flush(): void {
+    this.joiner.flush();
+  }
+
   /** The source has ended: a last line without a newline is a line. */
   end(): void {
     this.splitter.end(this.onLine);

@@ -20,9 +20,14 @@ export const LIMITS = {
   controlBytes: 256 * 1024,
   /** The longest first line of a connection that has to authenticate. */
   attachBytes: 16 * 1024,
-  /** A receiver acknowledges after so much at the latest. */
-  ackMessages: 1_024,
-  ackBytes: 1024 * 1024,
+  /** A receiver acknowledges after so many messages, so many bytes or so long a time, whichever comes first. */
+  ackMessages: 256,
+  ackBytes: 64 * 1024,
+  ackMs: 200,
+  /** Sent and not acknowledged, kept for a resume; then the source is paused. */
+  replayBytes: 4 * 1024 * 1024,
+  /** A session whose connection broke waits this long for its client. */
+  resumeMs: 30_000,
   /** Bytes queued towards one slow reader before the source is paused. */
   queueBytes: 4 * 1024 * 1024,
   /** A reader that takes nothing for this long while its queue is full is cut. */
@@ -56,14 +61,21 @@ export const dialerFrame = v.variant("link", [
     token: v.optional(text),
     /** What the connection is for. `control` carries no JSON-RPC: health, configure, lease, drain, exit and events. */
     mode: v.optional(v.picklist(["session", "control"]), "session"),
-    /** The session to open or, if the bridge still has it, to resume. */
+    /** The session to open; with `received` the one to resume. */
     session: v.optional(id),
-    /** JSON-RPC messages of that session received so far; the other end replays what follows. */
-    received: v.optional(count, 0),
+    /**
+     * Present on a resume only: JSON-RPC messages of that session received so far; the bridge replays what follows. A
+     * session that the bridge does not have is refused as `not-found`, one with a hole in it as `conflict`.
+     */
+    received: v.optional(count),
     /** On the manager's TCP port only: the server that is meant. */
     server: v.optional(text),
   }),
-  v.object({ link: v.literal("detach") }),
+  /**
+   * Ends the session. With `drain` nothing more will be sent, and requests in flight still get their answers first. On a
+   * control connection `session` names the session that is to end.
+   */
+  v.object({ link: v.literal("detach"), drain: v.optional(v.boolean()), session: v.optional(id) }),
   v.object({ link: v.literal("ack"), received: count }),
   /** The bridge may end when no lease was renewed for `ttlMs`; 0 lifts the lease. */
   v.object({ link: v.literal("lease"), ttlMs: count }),
@@ -127,7 +139,12 @@ export const bridgeFrame = v.variant("link", [
     received: count,
     /** Changes whenever the bridge is started anew; a session never outlives it. */
     incarnation: v.string(),
-    limits: v.object({ messageBytes: count, queueBytes: count }),
+    limits: v.object({
+      messageBytes: count,
+      queueBytes: count,
+      /** How long the session is kept when its connection breaks; 0: it ends with it. */
+      resumeMs: v.optional(count, 0),
+    }),
   }),
   v.object({ link: v.literal("ack"), received: count }),
   v.object({ link: v.literal("health"), ...healthReport.entries }),

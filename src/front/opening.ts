@@ -5,8 +5,9 @@
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
-import type { ProgressView, SessionGrant } from "../model/views.ts";
+import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
 import { dialSession, type Session } from "../transport/session.ts";
+import type { Whereabouts } from "../transport/session-events.ts";
 import type { FrontArguments } from "./arguments.ts";
 import { refuseStopped } from "./stopped.ts";
 import { terminalName } from "./terminal.ts";
@@ -31,6 +32,7 @@ type Report = (progress: ProgressView) => void;
 export interface EmbeddedManager {
   acquire(request: SessionRequestInput, kind: "front", report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
+  server(name: string): ServerView;
   close(deadline: Deadline): Promise<void>;
 }
 
@@ -39,8 +41,14 @@ interface Source {
   release(session: string): Promise<void>;
   /** Throws a fault if somebody has stopped or removed the server of an earlier grant on purpose. */
   checkWanted(earlier: SessionGrant, deadline: Deadline): Promise<void>;
+  view(server: string, deadline: Deadline): Promise<ServerView>;
   close(): Promise<void>;
 }
+
+/** A server in another state has no bridge that a session could be resumed on. */
+const ALIVE: ReadonlySet<ServerState> = new Set(["starting", "ready", "unhealthy"]);
+/** Asking the manager where a bridge is; it may be away. */
+const VIEW_MS = 300;
 
 export class Opening {
   private readonly cancelled = new AbortController();
@@ -107,13 +115,24 @@ export class Opening {
       this.grant = grant;
       try {
         const { addresses, token, session: id } = grant;
-        return await dialSession({ addresses, token, session: id }, deadline.within(DIAL_MS));
+        const whereabouts = (within: Deadline) => this.whereabouts(grant, within);
+        return await dialSession({ addresses, token, session: id, whereabouts }, deadline.within(DIAL_MS));
       } catch (error) {
         if (Fault.from(error).kind !== "unreachable" || performance.now() > until) throw error;
         await source.release(grant.session).catch(() => {});
         await sleep(REDIAL_WAIT_MS, deadline.signal);
       }
     }
+  }
+
+  /** Where the bridge of a grant is by now; undefined if its server has ended. A manager that is away is not waited for. */
+  private async whereabouts(grant: SessionGrant, deadline: Deadline): Promise<Whereabouts | undefined> {
+    const { addresses, token } = grant;
+    const view = await this.source?.view(grant.server, deadline.within(VIEW_MS)).catch(() => undefined);
+    if (!view) return { addresses, token };
+    return ALIVE.has(view.state)
+      ? { addresses: view.addresses.length > 0 ? view.addresses : addresses, token }
+      : undefined;
   }
 
   /** What is left of an earlier session. Throws a fault if its server is not wanted any more. */
@@ -137,6 +156,7 @@ export class Opening {
     return (this.source = {
       acquire: (request, report, deadline) => client.acquire(request, { report, deadline }),
       release: (session) => client.release(session, { deadline: Deadline.in(RELEASE_MS) }),
+      view: (server, deadline) => client.server(server, { deadline }),
       checkWanted: (earlier, deadline) => refuseStopped(client, earlier, deadline),
       close: async () => {},
     });
@@ -147,6 +167,7 @@ function embeddedSource(manager: EmbeddedManager): Source {
   return {
     acquire: (request, report, deadline) => manager.acquire(request, "front", report, deadline),
     release: async (session) => manager.release(session),
+    view: async (server) => manager.server(server),
     // Nobody else can reach a manager that is in this process.
     checkWanted: async () => {},
     close: () => manager.close(Deadline.in(CLOSE_MS)),

@@ -103,6 +103,11 @@ export class BridgeLink {
     return await control.drainWhenIdle(deadline);
   }
 
+  /** Ends a session whose client is gone; where no line is open, the bridge ends it by itself some time later. */
+  dismiss(session: string): void {
+    if (this.control && !this.control.ended) this.control.dismiss(session);
+  }
+
   /** Does not wait for the interval, once. */
   probeNow(): void {
     this.urgent = true;

@@ -70,6 +70,11 @@ export class Contact {
     return (await this.link?.drainWhenIdle(deadline)) ?? false;
   }
 
+  /** The session's client is gone for good. */
+  dismiss(session: string): void {
+    this.link?.dismiss(session);
+  }
+
   /** Something has changed: what the bridge says now counts, not what it says at the next interval. */
   probeNow(): void {
     this.link?.probeNow();

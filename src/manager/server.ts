@@ -36,7 +36,7 @@ interface Starting {
 export class Server {
   private readonly status: Status;
   private instance: Instance | undefined;
-  private readonly contact: Contact;
+  readonly contact: Contact;
   private starting: Starting | undefined;
   /** Somebody asked for it by name and has not stopped it: it stays without sessions, too. */
   pinned = false;

@@ -81,6 +81,11 @@ export class Control implements AsyncDisposable {
     this.connection.send({ link: "lease", ttlMs });
   }
 
+  /** Ends a session whose client is known to be gone. */
+  dismiss(session: string): void {
+    this.connection.send({ link: "detach", session });
+  }
+
   /** Live sessions finish, new ones are refused, then the bridge exits 0 and this connection ends. */
   drain(): void {
     this.connection.send({ link: "drain" });

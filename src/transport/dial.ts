@@ -16,16 +16,19 @@ export interface DialOptions {
   token?: string | undefined;
   mode: "session" | "control";
   session?: string | undefined;
-  /** JSON-RPC messages of that session received before, on an earlier connection. */
-  received?: number;
+  /** To go on with that session: JSON-RPC messages received on its earlier connections. */
+  received?: number | undefined;
 }
 
 export interface ConnectionEvents {
   payload(range: Uint8Array): void;
   frame(frame: BridgeFrame): void;
   drained(): void;
-  /** The last event. The fault says what broke; absent when the connection simply ended. */
-  closed(fault: Fault | undefined): void;
+  /**
+   * The last event. The fault says what broke; absent when the connection simply ended. `final`: the bridge gave the
+   * connection up with a reason, or broke the protocol; another one would fare no better.
+   */
+  closed(fault: Fault | undefined, final: boolean): void;
 }
 
 /**
@@ -42,7 +45,7 @@ export async function dial(options: DialOptions, deadline: Deadline): Promise<Co
       ...(options.token === undefined ? {} : { token: options.token }),
       mode: options.mode,
       ...(options.session === undefined ? {} : { session: options.session }),
-      received: options.received ?? 0,
+      ...(options.received === undefined ? {} : { received: options.received }),
     });
     await deadline.race("attaching to the bridge", attached);
     return connection;
@@ -59,6 +62,7 @@ export class Connection {
   private waiting: Array<Uint8Array | BridgeFrame> = [];
   private over = false;
   private fault: Fault | undefined;
+  private final = false;
   private frame: AttachedFrame | undefined;
   private settle: ((outcome: AttachedFrame | Fault) => void) | undefined;
 
@@ -117,7 +121,7 @@ export class Connection {
       if (item instanceof Uint8Array) events.payload(item);
       else events.frame(item);
     }
-    if (ended) events.closed(this.fault);
+    if (ended) events.closed(this.fault, this.final);
     else this.socket.resume();
   }
 
@@ -159,7 +163,10 @@ export class Connection {
     const frame = parseBridgeFrame(line);
     if (typeof frame === "string") return this.fail(`the bridge broke the protocol: ${frame}`);
     if (this.frame === undefined) return this.answered(frame);
-    if (frame.link === "error") this.fault = bridgeFault(frame);
+    if (frame.link === "error") {
+      this.fault = bridgeFault(frame);
+      this.final = true;
+    }
     if (this.events) this.events.frame(frame);
     else this.waiting.push(frame);
   }
@@ -178,6 +185,7 @@ export class Connection {
 
   private fail(message: string): void {
     this.fault = new Fault("unreachable", message);
+    this.final = true;
     this.socket.destroy();
   }
 
@@ -188,7 +196,7 @@ export class Connection {
       this.fault ??= new Fault("unreachable", `the connection to the server broke: ${error.message}`, { cause: error });
     }
     this.settle?.(this.fault ?? new Fault("unreachable", "the bridge closed the connection before it attached"));
-    this.events?.closed(this.fault);
+    this.events?.closed(this.fault, this.final);
   }
 }
 

@@ -46,3 +46,9 @@ export class Inbound {
     this.joined.add(bytes, start, end);
   };
 }
+
+/** The messages of a range; it is whole lines, so one decode serves all of them. */
+export function messagesOf(range: Uint8Array): string[] {
+  const text = Buffer.from(range.buffer, range.byteOffset, range.byteLength).toString();
+  return text.split("\n").filter((line) => line !== "");
+}

@@ -1,34 +1,28 @@
 /**
- * A session on a bridge: one client's conversation with one server. `bytes` mode hands over ranges as they came (the
- * front's hot path), `line` mode hands over messages as text (whoever speaks MCP itself).
+ * A session on a bridge: one client's conversation with one server, over as many connections as it takes. When one
+ * breaks, the session dials again and both ends send what the other lacks: nothing is lost, nothing comes twice.
+ * `bytes` mode hands over ranges as they came (the front's hot path), `line` mode hands over messages as text (whoever
+ * speaks MCP itself).
  */
-import type { ExitReport } from "../../bridge/wire.ts";
-import type { Deadline } from "../base/deadline.ts";
+import { Acks } from "../../bridge/acks.ts";
+import type { BridgeFrame, ExitReport } from "../../bridge/wire.ts";
+import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { type Connection, dial, type DialOptions } from "./dial.ts";
+import { type Connection, dial } from "./dial.ts";
+import { messagesOf } from "./inbound.ts";
+import { Outgoing } from "./outgoing.ts";
+import { redial } from "./redial.ts";
+import type { SessionEnd, SessionEvents, SessionOptions } from "./session-events.ts";
 
-export interface SessionOptions extends Omit<DialOptions, "mode"> {
-  /** `mcp-session-{PPID}-{PID}-{timestamp}[-{terminal}]`; the bridge makes one up when absent. */
-  session?: string | undefined;
-}
+/** A bridge that owes acknowledgements and says nothing for this long is not there any more, or cannot be heard. */
+const SILENT_MS = 10_000;
+const WATCH_MS = 2_500;
 
-/**
- * How a session ended. `exit`: the server process ended, and the bridge has answered every request in flight itself.
- * `lost`: the connection broke or the bridge gave up on it; requests in flight have no answer. `detached`: we ended it.
- */
-export type SessionEnd = { why: "detached" } | { why: "exit"; report: ExitReport } | { why: "lost"; fault: Fault };
-
-/** One of `bytes` and `line`; both see payload only, never control frames. */
-export type SessionEvents = {
-  /** Nothing is queued any more, after a `write` or `send` that returned false. */
-  drained?(): void;
-  /** The last event, exactly once. */
-  ended(end: SessionEnd): void;
-} & ({ bytes(range: Uint8Array): void } | { line(message: string): void });
+export type { SessionEnd, SessionEvents, SessionOptions };
 
 /** Faults: those of `dial`. The session delivers nothing before `open`. */
 export async function dialSession(options: SessionOptions, deadline: Deadline): Promise<Session> {
-  return new Session(await dial({ ...options, mode: "session" }, deadline), options.session);
+  return new Session(await dial({ ...options, mode: "session" }, deadline), options);
 }
 
 export class Session {
@@ -36,27 +30,39 @@ export class Session {
   sent = 0;
   /** What the bridge says that it has received. */
   acknowledged = 0;
-  private detaching = false;
+  private readonly outgoing: Outgoing;
+  private acks: Acks | undefined;
+  private events: SessionEvents | undefined;
+  private deliver: (range: Uint8Array) => void = () => {};
+  /** Received on earlier connections. */
+  private receivedBefore = 0;
+  private state: "open" | "broken" | "over" = "open";
+  private leaving: "no" | "finishing" | "detaching" = "no";
+  private held = false;
+  /** Somebody waits for `drained`. */
+  private blocked = false;
   private report: ExitReport | undefined;
   private outbox: string[] = [];
-  private writable = true;
+  private readonly givenUp = new AbortController();
+  private readonly watch: ReturnType<typeof setInterval> | undefined;
+  private heardAt = performance.now();
 
   constructor(
-    private readonly connection: Connection,
-    private readonly asked: string | undefined,
-  ) {}
+    private connection: Connection,
+    private readonly options: SessionOptions,
+  ) {
+    this.outgoing = new Outgoing(connection, this.resumeMs > 0, this.messageBytes);
+    this.acks = this.acksOf();
+    if (this.resumeMs > 0) this.watch = setInterval(() => this.suspect(), WATCH_MS);
+  }
 
   get id(): string {
-    return this.connection.attached.session ?? this.asked ?? "";
+    return this.connection.attached.session ?? this.options.session ?? "";
   }
 
   /** Changes whenever the bridge is started anew. */
   get incarnation(): string {
     return this.connection.attached.incarnation;
-  }
-
-  get resumed(): boolean {
-    return this.connection.attached.resumed;
   }
 
   /** The longest message that the bridge takes, bytes. */
@@ -66,7 +72,7 @@ export class Session {
 
   /** JSON-RPC messages received so far. */
   get received(): number {
-    return this.connection.received;
+    return this.receivedBefore + (this.state === "open" ? this.connection.received : 0);
   }
 
   get queuedBytes(): number {
@@ -75,32 +81,28 @@ export class Session {
 
   /** Starts delivery. */
   open(events: SessionEvents): void {
-    const payload = "bytes" in events ? (range: Uint8Array) => events.bytes(range) : this.lines(events.line);
-    this.connection.open({
-      payload,
-      frame: (frame) => {
-        if (frame.link === "ack") this.acknowledged = frame.received;
-        if (frame.link === "exit") this.report = frame;
-      },
-      drained: () => {
-        this.writable = true;
-        events.drained?.();
-      },
-      closed: (fault) => events.ended(this.endOf(fault)),
-    });
+    this.events = events;
+    this.deliver =
+      "bytes" in events ? (range) => events.bytes(range) : (range) => this.deliverLines(range, events.line);
+    this.follow(this.connection);
   }
 
   /** Sends bytes as they are. True while the writer may go on; after false it waits for `drained`. */
   write(bytes: Uint8Array): boolean {
-    return this.connection.write(bytes);
+    if (this.state === "over") return false;
+    this.outgoing.write(bytes);
+    if (this.outgoing.writable) return true;
+    this.blocked = true;
+    if (this.outgoing.overflown) this.end(new Fault("exhausted", OVERFLOW));
+    return false;
   }
 
-  /** Sends one message (no newline in it). Messages of one turn of the event loop leave in one write. */
+  /** Sends one message (no newline in it). Those of one turn of the event loop leave in one write. */
   send(message: string): boolean {
     this.sent += 1;
     this.outbox.push(message, "\n");
     if (this.outbox.length === 2) queueMicrotask(() => this.flushOutbox());
-    return this.writable;
+    return !this.blocked;
   }
 
   /** For a writer of bytes: how many messages were in them. */
@@ -110,56 +112,185 @@ export class Session {
 
   /** Stops delivery until `resume`, so that the bridge is held back; at most what is on its way still comes. */
   pause(): void {
+    this.held = true;
     this.connection.pause();
   }
 
   resume(): void {
+    this.held = false;
+    this.heardAt = performance.now();
     this.connection.resume();
   }
 
   /** Nothing more will be sent; requests in flight still get their answers, then the bridge ends the session. */
   finish(): void {
     this.flushOutbox();
-    this.detaching = true;
-    this.connection.end();
+    if (this.leaving === "no") this.leaving = "finishing";
+    this.sayFinished();
   }
 
   /** Gives the session up: the bridge ends it. Idempotent. */
   detach(): void {
     this.flushOutbox();
-    this.detaching = true;
-    if (this.connection.ended) return;
-    this.connection.send({ link: "detach" });
+    this.leaving = "detaching";
+    if (this.state === "over") return;
+    if (this.state === "broken") return this.end(undefined);
+    this.outgoing.endLine();
+    this.outgoing.send({ link: "detach" });
     this.connection.end();
   }
 
   /** Ends the connection at once, without a word to the bridge. */
   destroy(): void {
-    this.detaching = true;
+    this.leaving = "detaching";
+    if (this.state === "broken") this.end(undefined);
     this.connection.destroy();
+  }
+
+  private get resumeMs(): number {
+    const keptMs = this.connection.attached.limits.resumeMs;
+    return keptMs === 0 ? 0 : (this.options.resumeMs ?? keptMs);
+  }
+
+  /** Where nothing is kept, nothing needs to be acknowledged. */
+  private acksOf(): Acks | undefined {
+    if (this.resumeMs === 0) return undefined;
+    return new Acks((received) => this.outgoing.send({ link: "ack", received }), this.receivedBefore);
+  }
+
+  private follow(connection: Connection): void {
+    connection.open({
+      payload: (range) => {
+        this.heardAt = performance.now();
+        this.deliver(range);
+        this.acks?.note(this.received, range.byteLength);
+      },
+      frame: (frame) => this.frame(frame),
+      drained: () => this.unblock(),
+      closed: (fault, final) => this.closed(fault, final),
+    });
+    if (this.held && !connection.ended) connection.pause();
+  }
+
+  private frame(frame: BridgeFrame): void {
+    this.heardAt = performance.now();
+    if (frame.link === "ack") {
+      this.acknowledged = frame.received;
+      if (this.outgoing.acknowledge(frame.received)) return this.unblock();
+      this.end(new Fault("server-failed", "the bridge acknowledged messages that were never sent"));
+    } else if (frame.link === "exit") {
+      this.report = frame;
+      // So that the bridge need not keep the last words for us.
+      this.outgoing.send({ link: "detach" });
+    }
+  }
+
+  private unblock(): void {
+    if (!this.blocked || !this.outgoing.writable) return;
+    this.blocked = false;
+    this.events?.drained?.();
+  }
+
+  private closed(fault: Fault | undefined, final: boolean): void {
+    if (this.state !== "open") return;
+    const given = this.report !== undefined || this.leaving === "detaching" || final;
+    if (given || this.resumeMs === 0) return this.end(fault);
+    this.receivedBefore = this.received;
+    this.state = "broken";
+    this.acks?.stop();
+    this.outgoing.detach();
+    const broke = fault ?? new Fault("unreachable", "the connection to the server was closed");
+    this.events?.interrupted?.(broke);
+    // The owner may have given up on hearing of it.
+    if (!this.over) void this.restore(broke);
+  }
+
+  private get over(): boolean {
+    return this.state === "over";
+  }
+
+  private async restore(broke: Fault): Promise<void> {
+    const deadline = Deadline.in(this.resumeMs, this.givenUp.signal);
+    try {
+      const connection = await redial((within) => this.reattach(within), deadline);
+      if (connection === undefined) return this.end(broke);
+      if (this.over) return connection.destroy();
+      this.restored(connection);
+    } catch (error) {
+      const { message } = Fault.from(error);
+      this.end(new Fault("unreachable", `${broke.message}; the session cannot go on: ${message}`, { cause: error }));
+    }
+  }
+
+  /** Undefined if the bridge is known to be gone. */
+  private async reattach(deadline: Deadline): Promise<Connection | undefined> {
+    const { whereabouts } = this.options;
+    const where = whereabouts ? await whereabouts(deadline) : this.options;
+    if (!where) return undefined;
+    const { addresses, token } = where;
+    return await dial({ addresses, token, mode: "session", session: this.id, received: this.receivedBefore }, deadline);
+  }
+
+  private restored(connection: Connection): void {
+    const { resumed, received } = connection.attached;
+    if (!resumed || !this.outgoing.attach(connection, received)) {
+      connection.destroy();
+      return this.end(new Fault("conflict", "the session cannot be resumed: the bridge lacks messages of it"));
+    }
+    this.connection = connection;
+    this.state = "open";
+    this.heardAt = performance.now();
+    this.acks = this.acksOf();
+    if (this.leaving === "finishing") this.sayFinished();
+    this.events?.resumed?.();
+    if (this.over) return;
+    this.follow(connection);
+    this.unblock();
+  }
+
+  /** Where a broken connection is resumed its end says nothing, so it is said in words. */
+  private sayFinished(): void {
+    if (this.state !== "open") return;
+    if (this.resumeMs === 0) return this.connection.end();
+    this.outgoing.endLine();
+    this.outgoing.send({ link: "detach", drain: true });
+  }
+
+  private suspect(): void {
+    const silent = this.outgoing.unacknowledged && performance.now() - this.heardAt > SILENT_MS;
+    if (silent && this.state === "open" && !this.held) this.connection.destroy();
+  }
+
+  private end(fault: Fault | undefined): void {
+    if (this.over) return;
+    const wasOpen = this.state === "open";
+    this.state = "over";
+    clearInterval(this.watch);
+    this.acks?.stop();
+    this.outgoing.detach();
+    this.givenUp.abort();
+    if (wasOpen) this.connection.destroy();
+    this.events?.ended(this.endOf(fault));
   }
 
   private flushOutbox(): void {
     if (this.outbox.length === 0) return;
     const text = this.outbox.join("");
     this.outbox = [];
-    this.writable = this.connection.write(Buffer.from(text));
+    this.write(Buffer.from(text));
   }
 
-  /** A range is whole lines, so one decode serves all of them. */
-  private lines(deliver: (message: string) => void): (range: Uint8Array) => void {
-    return (range) => {
-      const text = Buffer.from(range.buffer, range.byteOffset, range.byteLength).toString();
-      for (const line of text.split("\n")) {
-        if (line !== "" && !this.connection.ended) deliver(line);
-      }
-    };
+  private deliverLines(range: Uint8Array, deliver: (message: string) => void): void {
+    for (const message of messagesOf(range)) if (!this.over) deliver(message);
   }
 
   private endOf(fault: Fault | undefined): SessionEnd {
     if (this.report) return { why: "exit", report: this.report };
     if (fault) return { why: "lost", fault };
-    if (this.detaching) return { why: "detached" };
+    if (this.leaving !== "no") return { why: "detached" };
     return { why: "lost", fault: new Fault("unreachable", "the bridge closed the connection") };
   }
 }
+
+const OVERFLOW =
+  "more was written than is kept while the bridge does not take it; the session cannot go on without a hole";

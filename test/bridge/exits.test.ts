@@ -123,7 +123,7 @@ describe("the process group", () => {
   });
 
   test("a server that ignores the end of its input and SIGTERM is gone within 6 s, its group too", async () => {
-    await using bridge = await TestBridge.start(fixture("stubborn-server.sh"));
+    await using bridge = await TestBridge.start(fixture("stubborn-server.sh"), { args: ["--resume-ms", "0"] });
     const control = await bridge.control();
     const client = await bridge.attach();
     const pid = await serverPid(bridge);

@@ -262,7 +262,6 @@ describe("frames", () => {
     expect(parseDialerFrame('{"link":"attach","later":true}')).toEqual({
       link: "attach",
       mode: "session",
-      received: 0,
     });
     expect(parseBridgeFrame('{"link":"ack","received":4,"later":{}}')).toEqual({ link: "ack", received: 4 });
   });

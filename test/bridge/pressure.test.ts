@@ -109,7 +109,7 @@ describe("a slow reader", () => {
   }, 40_000);
 
   test("that takes nothing for 10 s with a full queue is cut; another session does not notice", async () => {
-    await using bridge = await TestBridge.start(OBEDIENT);
+    await using bridge = await TestBridge.start(OBEDIENT, { args: ["--resume-ms", "0"] });
     const [client, other, control] = [
       await bridge.attach({ session: "deaf" }),
       await bridge.attach(),

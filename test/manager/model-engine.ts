@@ -141,7 +141,7 @@ class ModelBridge {
     const frame = line.startsWith('{"link":') ? parseDialerFrame(line) : undefined;
     if (typeof frame !== "object") return void socket.write(`${line}\n`);
     if (frame.link === "attach") this.attach(socket, frame.mode === "session" ? (frame.session ?? "s") : undefined);
-    if (frame.link === "detach") socket.end();
+    if (frame.link === "detach" && frame.session === undefined) socket.end();
     if (frame.link === "health") this.health(socket);
     if (frame.link !== "drain") return;
     if (this.sessions === 0) this.draining = true;
@@ -158,7 +158,7 @@ class ModelBridge {
       socket.data.attached = true;
       this.sessions += 1;
     }
-    const limits = { messageBytes: 1_000, queueBytes: 1_000 };
+    const limits = { messageBytes: 1_000, queueBytes: 1_000, resumeMs: 0 };
     const base = { link: "attached", version: 1, resumed: false, received: 0, incarnation: "i", limits } as const;
     socket.write(formatFrame({ ...base, ...(session === undefined ? {} : { session }) }));
   }

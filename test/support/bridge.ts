@@ -125,8 +125,10 @@ export class TestBridge implements AsyncDisposable {
 export class LineClient {
   /** Bytes of payload and frames received so far. */
   receivedBytes = 0;
-  /** Lines that nobody has asked for yet. */
+  /** Lines that nobody has asked for yet; acknowledgements are in `acknowledged`. */
   readonly lines: string[] = [];
+  /** What the bridge has received, as it says. */
+  acknowledged = 0;
   ended = false;
   closed = false;
   error: Error | undefined;
@@ -174,13 +176,9 @@ export class LineClient {
     );
   }
 
-  /** The next line as JSON; acknowledgements are left out. */
+  /** The next line as JSON. */
   async message(ms = 10_000): Promise<Message> {
-    for (;;) {
-      const line = await this.line(ms);
-      if (line.startsWith('{"link":"ack"')) continue;
-      return JSON.parse(line) as Message;
-    }
+    return JSON.parse(await this.line(ms)) as Message;
   }
 
   /** The next control frame of that kind; whatever comes before it is left out. */
@@ -213,7 +211,10 @@ export class LineClient {
     for (;;) {
       const end = chunk.indexOf(10, start);
       if (end < 0) break;
-      this.lines.push(Buffer.concat([...this.rest, chunk.subarray(start, end)]).toString());
+      const line = Buffer.concat([...this.rest, chunk.subarray(start, end)]).toString();
+      const acknowledged = /^\{"link":"ack","received":(\d+)\}$/.exec(line);
+      if (acknowledged) this.acknowledged = Number(acknowledged[1]);
+      else this.lines.push(line);
       this.rest = [];
       start = end + 1;
     }

@@ -18,14 +18,13 @@ test("uses the first address that accepts, TCP or unix, and says why when none d
   const closed = peer(() => {});
   closed[Symbol.dispose]();
   const session = await dialSession({ addresses: [closed.endpoint, far.endpoint], token: "t0", session: "s1" }, soon());
-  expect(session).toMatchObject({ id: "s1", incarnation: "i1", resumed: false, messageBytes: 16 * 1024 ** 2 });
+  expect(session).toMatchObject({ id: "s1", incarnation: "i1", messageBytes: 16 * 1024 ** 2 });
   expect(JSON.parse(far.lines[0] ?? "")).toEqual({
     link: "attach",
     version: 1,
     token: "t0",
     mode: "session",
     session: "s1",
-    received: 0,
   });
   session.destroy();
   const failed = dialSession({ addresses: [closed.endpoint, { kind: "unix", path: `${path}-none` }] }, soon());
