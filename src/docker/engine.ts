@@ -211,17 +211,20 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** A connection of its own for each call: one that is kept may be dead already, as all are after a restart of the engine. */
+const EACH_ITS_OWN = { headers: { Connection: "close" } };
+
 function dockerAt(endpoint: Endpoint, api: string | undefined): Docker {
-  const version = api === undefined ? {} : { version: `v${api}` };
+  const common = { ...EACH_ITS_OWN, ...(api === undefined ? {} : { version: `v${api}` }) };
   switch (endpoint.kind) {
     case "socket":
       // An empty host keeps the modem from reading DOCKER_HOST a second time.
-      return new Docker({ ...version, host: "", socketPath: endpoint.path });
+      return new Docker({ ...common, host: "", socketPath: endpoint.path });
     case "tcp": {
       const { ca, cert, key } = endpoint.tls ?? {};
       const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
       return new Docker({
-        ...version,
+        ...common,
         host: endpoint.host,
         port: endpoint.port,
         protocol: endpoint.tls ? "https" : "http",
@@ -232,7 +235,7 @@ function dockerAt(endpoint: Endpoint, api: string | undefined): Docker {
       const agent = process.env["SSH_AUTH_SOCK"];
       const user = endpoint.user ? { username: endpoint.user } : {};
       return new Docker({
-        ...version,
+        ...common,
         host: endpoint.host,
         port: endpoint.port,
         protocol: "ssh",

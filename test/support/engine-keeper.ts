@@ -15,6 +15,7 @@ const STOP_MS = 15_000;
 const OWNER = "owner.pid";
 
 removeStale();
+const before = interfaces();
 const [forwarding] = /^-P FORWARD \w+/m.exec(await quietly(["iptables", "-S"])) ?? [];
 const folder = mkdtempSync(join(tmpdir(), PREFIX));
 writeFileSync(join(folder, OWNER), String(process.pid));
@@ -87,17 +88,23 @@ function isDockerd(pid: string): boolean {
 
 /** What a dockerd leaves in the network namespace; there is no other engine whose it could be (private-engine.ts). */
 async function undoNetwork(): Promise<void> {
-  await quietly(["ip", "link", "delete", "docker0"]);
+  const mine = interfaces().filter((name) => name === "docker0" || /^(br-[0-9a-f]{12}|veth[0-9a-f]{7})$/.test(name));
+  for (const name of mine.filter((each) => !before.includes(each))) await quietly(["ip", "link", "delete", name]);
   if (forwarding) await quietly(["iptables", ...forwarding.split(" ")]);
   for (const table of ["filter", "nat"]) {
     const rules = await quietly(["iptables", "-t", table, "-S"]);
-    const mine = rules.split("\n").filter((rule) => /^-A .*(DOCKER|docker0)/.test(rule));
-    for (const rule of mine) await quietly(["iptables", "-t", table, ...rule.replace(/^-A/, "-D").split(" ")]);
+    const made = rules.split("\n").filter((rule) => /^-A .*(DOCKER|docker0|br-[0-9a-f]{12})/.test(rule));
+    for (const rule of made) await quietly(["iptables", "-t", table, ...rule.replace(/^-A/, "-D").split(" ")]);
     for (const [, chain = ""] of rules.matchAll(/^-N (DOCKER\S*)$/gm)) {
       await quietly(["iptables", "-t", table, "-F", chain]);
       await quietly(["iptables", "-t", table, "-X", chain]);
     }
   }
+}
+
+function interfaces(): string[] {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
+  return lines.map((line) => line.slice(0, line.indexOf(":")).trim()).filter(Boolean);
 }
 
 async function quietly(command: string[]): Promise<string> {

@@ -3,7 +3,7 @@
  * installed if need be and started with folders of its own. It shares the machine's network, so that containers can be
  * dialled and reach nothing more than other programs do; that is why it is never started beside another dockerd.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { findEndpoint } from "../../src/docker/endpoint.ts";
@@ -24,6 +24,8 @@ export interface RunEngine {
 const INSTALL_MS = 300_000;
 const START_MS = 60_000;
 const STOP_MS = 30_000;
+/** Debian keeps dockerd, iptables and ip where not every user's PATH leads. */
+const TOOLS = `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`;
 const KEEPER = join(import.meta.dir, "engine-keeper.ts");
 
 /** The volumes with the bridge under test: each build makes another one, of some 110 MB. Test images are small and stay. */
@@ -53,7 +55,7 @@ export async function startEngine(): Promise<RunEngine> {
     const obstacle = obstacleToPrivate();
     if (obstacle) return absent(`${error instanceof Error ? error.message : String(error)}; ${obstacle}`);
   }
-  const problem = existsSync("/usr/sbin/dockerd") ? undefined : await install();
+  const problem = hasProgram("dockerd") ? undefined : await install();
   return problem ? absent(problem) : keep();
 }
 
@@ -65,9 +67,12 @@ function obstacleToPrivate(): string | undefined {
   if (process.env.DOCKER_HOST || process.env.DOCKER_BASE_URL) return "DOCKER_HOST names another one";
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "a private one needs root on Linux";
   if (dockerdRuns()) return "a dockerd runs that does not answer";
-  if (!existsSync("/usr/sbin/dockerd") && !existsSync("/usr/bin/apt-get"))
-    return "dockerd cannot be installed without apt-get";
+  if (!hasProgram("dockerd") && !hasProgram("apt-get")) return "dockerd cannot be installed without apt-get";
   return undefined;
+}
+
+function hasProgram(name: string): boolean {
+  return Bun.which(name, { PATH: TOOLS }) !== null;
 }
 
 /** Two engines in one network namespace would take each other's bridges and filter rules away. */
@@ -84,7 +89,7 @@ function dockerdRuns(): boolean {
 
 async function install(): Promise<string | undefined> {
   process.stderr.write("installing docker.io for the tests that need a container engine …\n");
-  const apt = ["apt-get", "install", "-y", "--no-install-recommends", "docker.io", "iptables"];
+  const apt = ["apt-get", "install", "-y", "--no-install-recommends", "docker.io", "iptables", "iproute2"];
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   for (const command of [["apt-get", "update"], apt]) {
     const child = Bun.spawn(command, { env, stdout: "ignore", stderr: "pipe", timeout: INSTALL_MS });
@@ -96,7 +101,12 @@ async function install(): Promise<string | undefined> {
 
 /** The keeper owns the engine and ends it when its stdin ends, which it does however this process dies. */
 async function keep(): Promise<RunEngine> {
-  const keeper = Bun.spawn([process.execPath, KEEPER], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  const keeper = Bun.spawn([process.execPath, KEEPER], {
+    env: { ...process.env, PATH: TOOLS },
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
   const reader = keeper.stdout.getReader();
   const close = async () => {
     await keeper.stdin.end();
