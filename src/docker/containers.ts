@@ -30,7 +30,7 @@ const containerInfo = v.looseObject({
     Ports: v.optional(
       v.nullable(v.record(v.string(), v.nullable(v.array(v.looseObject({ HostIp: text, HostPort: text }))))),
     ),
-    Networks: v.optional(v.nullable(v.record(v.string(), v.looseObject({ IPAddress: text })))),
+    Networks: v.optional(v.nullable(v.record(v.string(), v.looseObject({ IPAddress: text, NetworkID: text })))),
   }),
 });
 export type ContainerInfo = v.InferOutput<typeof containerInfo>;

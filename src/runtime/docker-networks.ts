@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import type { Deadline } from "../base/deadline.ts";
+import { type ContainerInfo, inspectContainer, listContainers } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
 import { createNetwork, inspectNetwork, listNetworks, type NetworkInfo, removeNetwork } from "../docker/networks.ts";
 import { LABEL } from "./labels.ts";
@@ -125,8 +126,25 @@ function interfaces(): string[] {
   }
 }
 
-/** Removes the instance's networks. One that is still in use stays: its containers are removed first. */
+/** Whether the network that a container was made for is still there. */
+export async function canStart(engine: Engine, container: string, deadline: Deadline): Promise<boolean> {
+  const info = await inspectContainer(engine, container, deadline);
+  if (!info) return false;
+  return info.State.Status === "running" || (await inspectNetwork(engine, networkOf(info), deadline)) !== undefined;
+}
+
+function networkOf(info: ContainerInfo): string {
+  const [attached] = Object.values(info.NetworkSettings.Networks ?? {});
+  return attached?.NetworkID || info.HostConfig.NetworkMode;
+}
+
+/** Removes the instance's networks. One that a container was made for stays, even if it does not run. */
 export async function removeNetworks(engine: Engine, instance: string, deadline: Deadline): Promise<void> {
-  const networks = await listNetworks(engine, { label: [`${LABEL.instance}=${instance}`] }, deadline);
-  await Promise.all(networks.map((network) => removeNetwork(engine, network.Id, deadline)));
+  const ours = { label: [`${LABEL.instance}=${instance}`] };
+  const networks = await listNetworks(engine, ours, deadline);
+  const containers = await listContainers(engine, ours, deadline);
+  const infos = await Promise.all(containers.map(({ Id }) => inspectContainer(engine, Id, deadline)));
+  const used = new Set(infos.flatMap((info) => (info ? [networkOf(info), info.HostConfig.NetworkMode] : [])));
+  const unused = networks.filter(({ Id, Name }) => !used.has(Id) && !used.has(Name));
+  await Promise.all(unused.map(({ Id }) => removeNetwork(engine, Id, deadline)));
 }

@@ -23,7 +23,7 @@ import { instanceOf } from "./docker-instance.ts";
 import { dockerLeftovers } from "./docker-leftovers.ts";
 import { mountsOf, ownerOfBinds } from "./docker-mounts.ts";
 import { createNamed, identity } from "./docker-naming.ts";
-import { ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
+import { canStart, ensureNetwork, removeNetworks, type ServerNetwork } from "./docker-networks.ts";
 import { Reach } from "./docker-reach.ts";
 import { DockerVolumes } from "./docker-volumes.ts";
 import { endContainer, failedStart } from "./docker-ends.ts";
@@ -115,7 +115,9 @@ export class DockerRuntime implements Runtime {
     const engine = await this.engine(deadline);
     return this.locks.run(`create ${spec.name}`, deadline, async () => {
       const adopted = await this.find(spec, owner, deadline);
-      if (adopted) return adopted;
+      if (adopted && (await canStart(engine, adopted.id, deadline))) return adopted;
+      // Nobody can start it any more: its network was removed, as a prune does with networks where nothing runs.
+      if (adopted) await removeContainer(engine, adopted.id, deadline);
       const image = await findImage(engine, spec, deadline);
       if (!image)
         throw new Fault("not-found", `the engine has no image ${spec.image}`, { hint: "prepare pulls or makes it" });

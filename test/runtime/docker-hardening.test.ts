@@ -6,7 +6,7 @@ import { DockerBench } from "../support/docker-bench.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage, scratchImage } from "../support/images.ts";
 import { listContainers } from "../../src/docker/containers.ts";
-import { inspectNetwork } from "../../src/docker/networks.ts";
+import { inspectNetwork, removeNetwork } from "../../src/docker/networks.ts";
 import { LABEL } from "../../src/runtime/labels.ts";
 import { open } from "../support/docker-subject.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
@@ -183,6 +183,22 @@ describe("what never stays behind", () => {
     expect(new Set(made.map(({ id }) => id)).size).toBe(1);
     expect(await ours(bench)).toBe(1);
   });
+
+  engineTest(
+    "a stopped server whose network was pruned starts all the same; clean keeps the networks of stopped ones",
+    async () => {
+      await using bench = await DockerBench.open();
+      const { spec, instance } = await bench.running({ image: await scratchImage(engine()) });
+      await bench.runtime.stop(instance.id, 5_000, bench.deadline());
+      await bench.runtime.clean(bench.instance, bench.deadline());
+      expect((await bench.runtime.create(spec, bench.owner(spec), bench.deadline())).id).toBe(instance.id);
+      await removeNetwork(engine(), `linkspan-${bench.instance}-none`, bench.deadline());
+      const anew = await bench.runtime.create(spec, bench.owner(spec), bench.deadline());
+      expect(anew.id).not.toBe(instance.id);
+      expect((await bench.runtime.start(anew.id, bench.deadline())).state).toBe("running");
+      expect(await ours(bench)).toBe(1);
+    },
+  );
 
   engineTest("a paused container is seen, stopped and removed", async () => {
     await using bench = await DockerBench.open();
