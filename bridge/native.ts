@@ -68,11 +68,11 @@ export function writeAtOnce(fd: number, bytes: Uint8Array): number {
   return taken;
 }
 
-/** The text of a small file of the kernel's (64 KiB at most), undefined where it cannot be read. */
+/** The text of a small file of the kernel's (4 KiB at most), undefined where it cannot be read. */
 export function readKernelFile(path: string): string | undefined {
   const fd = calls().open(Buffer.from(`${path}\0`), CLOSE_ON_EXEC);
   if (fd < 0) return undefined;
-  const bytes = Buffer.alloc(64 * 1024);
+  const bytes = Buffer.alloc(4 * 1024);
   const length = calls().read(fd, bytes, bytes.length);
   close(fd);
   return length < 0 ? undefined : bytes.toString("utf8", 0, length);

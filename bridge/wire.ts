@@ -10,6 +10,11 @@ export const WIRE_VERSION = 1;
 export const CONTROL_PREFIX = '{"link":';
 /** The port on which an injected bridge listens inside its container ("link" on a telephone keypad). */
 export const BRIDGE_PORT = 5465;
+/**
+ * Variables to start a bridge with; they do not reach its servers. JavaScriptCore would touch memory in advance for a
+ * heap that it expects to grow, more than half a megabyte for each bridge.
+ */
+export const BRIDGE_ENV = { BUN_JSC_useWarmUpMarkedBlocks: "0" } as const;
 
 /** Limits of the wire (faults.md "Default limits"). */
 export const LIMITS = {

@@ -1,6 +1,6 @@
 /** What a container is created with: a pure function of the spec, its owner, the image and the place. */
 import { posix } from "node:path";
-import { BRIDGE_PORT } from "../../bridge/wire.ts";
+import { BRIDGE_ENV, BRIDGE_PORT } from "../../bridge/wire.ts";
 import { Fault } from "../base/fault.ts";
 import type { ContainerConfig, HostConfig, Mount } from "../docker/containers.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
@@ -45,7 +45,7 @@ const NANO_PER_MS = 1_000_000;
 const LOG_BYTES = "5m";
 
 export function containerConfig(spec: ServerSpec, owner: Ownership, image: ImageFacts, place: Place): ContainerConfig {
-  const environment = splitEnvironment(image.env, spec.env, image.ownEnv).bridge;
+  const environment = { ...splitEnvironment(image.env, spec.env, image.ownEnv).bridge, ...BRIDGE_ENV };
   const user = spec.user ?? image.user;
   const workdir = spec.workdir ?? image.workdir;
   const port = `${BRIDGE_PORT}/tcp`;

@@ -1,5 +1,6 @@
 /** From a spec to what is run as a process, and what of the spec a process cannot keep. Pure but for looking at files. */
 import { join, posix } from "node:path";
+import { BRIDGE_ENV } from "../../bridge/wire.ts";
 import { COMPILED, VERSION } from "../base/version.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import { execProgram } from "./exec-ref.ts";
@@ -56,6 +57,7 @@ export function bridgeEnvironment({ id, plan }: ProcessRecord, folder: ProcessFo
     HOME: process.env.HOME ?? folder.file("work"),
     LANG: process.env.LANG ?? "C.UTF-8",
     TMPDIR: folder.file("tmp"),
+    ...BRIDGE_ENV,
     [FAMILY_VARIABLE]: id,
     LINKSPAN_CHILD_ENV: JSON.stringify({ ...plan.env, [FAMILY_VARIABLE]: id }),
   };

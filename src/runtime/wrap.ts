@@ -3,7 +3,7 @@
  * `docker run`. The files are those of the volume, at the same place; the image's own entrypoint follows the bridge's.
  */
 import * as v from "valibot";
-import { BRIDGE_PORT } from "../../bridge/wire.ts";
+import { BRIDGE_ENV, BRIDGE_PORT } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { archiveOf, entriesOf } from "../docker/archive.ts";
@@ -70,7 +70,7 @@ function wrapped(facts: ImageFacts, { image, args, tokenFile }: WrapRequest): Co
     Image: facts.id,
     Entrypoint: [...LAUNCH, "bridge", "--listen", `0.0.0.0:${BRIDGE_PORT}`, ...access, "--", ...facts.entrypoint],
     Cmd: args ?? facts.cmd,
-    Env: Object.entries(bridge).map(([name, value]) => `${name}=${value}`),
+    Env: Object.entries({ ...bridge, ...BRIDGE_ENV }).map(([name, value]) => `${name}=${value}`),
     ...(facts.user === "" ? {} : { User: facts.user }),
     ...(facts.workdir === "" ? {} : { WorkingDir: facts.workdir }),
     Labels: { ...withoutOurs(facts.labels), "linkspan.wrapped": image },

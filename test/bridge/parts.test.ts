@@ -8,7 +8,7 @@ import { Lease } from "../../bridge/lease.ts";
 import { Log } from "../../bridge/log.ts";
 import { Outlet } from "../../bridge/outlet.ts";
 import { StderrTail } from "../../bridge/stderr-tail.ts";
-import { formatFrame, isControl, parseBridgeFrame, parseDialerFrame } from "../../bridge/wire.ts";
+import { BRIDGE_ENV, formatFrame, isControl, parseBridgeFrame, parseDialerFrame } from "../../bridge/wire.ts";
 import { until } from "../support/until.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -27,6 +27,7 @@ describe("serverEnvironment", () => {
       NODE_ENV: "production",
       LD_LIBRARY_PATH: "/lib",
       GONE: undefined,
+      ...BRIDGE_ENV,
     };
     expect(serverEnvironment(own)).toEqual({
       PATH: "/bin",
