@@ -11,7 +11,7 @@ export const events = command({
       .option("-f, --follow", "go on with new events, until Ctrl-C")
       .option("-n, --tail <count>", "the last events to begin with (default: 100)"),
   examples: [
-    ["linkspan events", "what has happened"],
+    ["linkspan events", "what has happened, also to earlier managers"],
     ["linkspan events -f files", "what happens to one server from now on, too"],
     ["linkspan events --json", "one JSON object a line"],
   ],

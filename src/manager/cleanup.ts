@@ -170,12 +170,12 @@ export class Cleanup {
   private tell(removed: CleanupItem[], failed: CleanupItem[]): void {
     this.last = { at: Date.now(), removed: removed.length, failed: failed.length };
     for (const { kind, name, server, reason, why } of removed) {
-      const details = { ...(server === undefined ? {} : { server }), data: { container: name, kind, reason } };
+      const details = { ...(server === undefined ? {} : { server }), container: name, data: { kind, reason } };
       this.house.events.add("cleanup.removed", `the ${kind} ${name} was removed: ${why}`, details);
       this.log.info("cleaned up", { [kind]: name, reason, why });
     }
     for (const { kind, name, server, why } of failed) {
-      const details = { ...(server === undefined ? {} : { server }), data: { container: name, kind } };
+      const details = { ...(server === undefined ? {} : { server }), container: name, data: { kind } };
       this.house.events.add("cleanup.failed", `the ${kind} ${name} could not be removed: ${why}`, details);
       this.log.warn("could not clean up", { [kind]: name, reason: why });
     }

@@ -12,6 +12,8 @@ export interface Events {
   subscribe(signal: AbortSignal): AsyncIterable<EventView>;
 }
 
+type EventDetails = Pick<EventView, "server" | "container" | "data">;
+
 interface Reader {
   waiting: EventView[];
   dropped: number;
@@ -22,17 +24,28 @@ export class EventLog implements Events {
   private ring: EventView[] = [];
   private readonly readers = new Set<Reader>();
   private readonly listeners: ((event: EventView) => void)[] = [];
+  private history: { recent(limit: number): EventView[] } | undefined;
   private closed = false;
 
-  constructor(private readonly now: () => number = Date.now) {}
+  constructor(
+    private readonly now: () => number = Date.now,
+    /** The name of a server's container. */
+    private readonly containerOf: (server: string) => string | undefined = () => undefined,
+  ) {}
+
+  /** Where events are that the ring does not hold. */
+  remember(history: { recent(limit: number): EventView[] }): void {
+    this.history = history;
+  }
 
   /** Called with every event while it is added; must not throw. */
   listen(listener: (event: EventView) => void): void {
     this.listeners.push(listener);
   }
 
-  add(kind: string, message: string, details: Pick<EventView, "server" | "data"> = {}): void {
-    const event: EventView = { at: this.now(), kind, ...details, message };
+  add(kind: string, message: string, details: EventDetails = {}): void {
+    const container = details.container ?? (details.server && this.containerOf(details.server));
+    const event: EventView = { at: this.now(), kind, ...details, ...(container ? { container } : {}), message };
     this.ring.push(event);
     // Cut in steps: shifting a thousand entries for every event would cost more than the event.
     if (this.ring.length > 2 * KEPT) this.ring = this.ring.slice(-KEPT);
@@ -48,8 +61,13 @@ export class EventLog implements Events {
   }
 
   recent(limit: number): EventView[] {
-    const count = Math.min(Math.max(0, Math.floor(limit)), KEPT);
-    return count === 0 ? [] : this.ring.slice(-count);
+    const count = Math.max(0, Math.floor(limit));
+    if (count === 0) return [];
+    const latest = this.ring.slice(-Math.min(count, KEPT));
+    if (latest.length === count || !this.history) return latest;
+    const stored = this.history.recent(count);
+    // Shorter when nothing can be stored.
+    return stored.length > latest.length ? stored : latest;
   }
 
   subscribe(signal: AbortSignal): AsyncIterable<EventView> {

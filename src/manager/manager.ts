@@ -14,7 +14,8 @@ import { Cleanup, type CleanupOptions, ON_REQUEST } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
 import { removeNetworks, removeServers } from "./ending.ts";
 import { EngineFacts } from "./engine-facts.ts";
-import { EventLog, type Events } from "./events.ts";
+import { openEvents } from "./chronicle.ts";
+import type { EventLog, Events } from "./events.ts";
 import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
 import { Recovery } from "./recovery.ts";
@@ -55,7 +56,9 @@ const HEALTH_MS = 1_000;
 
 export class Manager implements AsyncDisposable {
   readonly volumes: Volumes;
-  private readonly log: EventLog = new EventLog();
+  readonly dataDir: DataDir;
+  readonly runtime: RuntimeKind;
+  private readonly log: EventLog;
   private readonly books = new Sessions();
   private readonly state: State;
   private readonly registry: Registry;
@@ -71,9 +74,13 @@ export class Manager implements AsyncDisposable {
 
   constructor(private readonly options: ManagerOptions) {
     const { runtime, dataDir, servers, log, allowWeaker } = options;
+    this.dataDir = dataDir;
+    this.runtime = runtime.kind;
     this.facts = new EngineFacts(runtime, options.noEngineHint);
     const facts = (deadline: Deadline) => this.facts.get(deadline);
     this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, home: dataDir.path, allowWeaker, facts };
+    this.state = State.open(dataDir.statePath, log);
+    this.log = openEvents(dataDir.path, this.state, (server) => this.registry.find(server)?.present?.name);
     const around: Surroundings = {
       ground: this.ground,
       events: this.log,
@@ -81,7 +88,6 @@ export class Manager implements AsyncDisposable {
       sessions: (name) => this.books.count(name),
     };
     this.volumes = new Volumes(runtime, this.log, (deadline) => this.admitted(deadline));
-    this.state = State.open(dataDir.statePath, log);
     this.registry = new Registry(around, this.state);
     this.registry.load(servers);
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
@@ -90,14 +96,6 @@ export class Manager implements AsyncDisposable {
     this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
-  }
-
-  get dataDir(): DataDir {
-    return this.options.dataDir;
-  }
-
-  get runtime(): RuntimeKind {
-    return this.options.runtime.kind;
   }
 
   get events(): Events {
@@ -154,9 +152,10 @@ export class Manager implements AsyncDisposable {
   async remove(name: string, deadline: Deadline): Promise<void> {
     await this.admitted(deadline);
     const server = this.registry.get(name);
+    const container = server.present?.name;
     await server.remove(deadline);
     this.registry.forget(server);
-    this.log.add("server.removed", `${name} was removed`, { server: name });
+    this.log.add("server.removed", `${name} was removed`, { server: name, container });
   }
 
   async inspect(name: string, deadline: Deadline): Promise<Inspected> {
@@ -185,9 +184,11 @@ export class Manager implements AsyncDisposable {
     using _coming = this.books.expect(server.name);
     // One that runs with an older definition serves on while others use it.
     const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
+    const reused = kept || (server.isCurrent(spec) && !server.busy);
     if (!kept) await server.start(spec, report, deadline);
     const { session } = this.books.add(server.name, request, kind);
-    this.log.add("session.opened", `${kind} session with ${server.name}`, { server: server.name, data: { session } });
+    const details = { server: server.name, data: { session, reused } };
+    this.log.add("session.opened", `${kind} session with ${server.name}`, details);
     const { addresses } = server.view();
     return { session, server: server.name, addresses, token: server.token(), messageBytes: spec.limits.message };
   }

@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import type { Log } from "../base/log.ts";
 import { type ServerSpec, serverSpec } from "../model/server-spec.ts";
+import { History } from "./history.ts";
 
 const SCHEMA_VERSION = 1;
 const BUSY_MS = 1_000;
@@ -18,12 +19,16 @@ const ASIDE_KEPT = 3;
 const row = v.object({ name: v.string(), spec: v.string() });
 
 export class State {
+  readonly history: History;
+
   private constructor(
     private readonly database: Database,
     private readonly log: Log,
     /** Why nothing is kept over a restart; undefined when all is well. */
     readonly degraded: string | undefined,
-  ) {}
+  ) {
+    this.history = new History(database, log);
+  }
 
   /** Never fails: a damaged file is moved aside, without a writable one the state lives in memory. */
   static open(path: string, log: Log): State {
@@ -84,6 +89,7 @@ export class State {
   }
 
   close(): void {
+    this.history.flush();
     this.database.close();
   }
 

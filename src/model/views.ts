@@ -79,6 +79,8 @@ export const eventView = v.object({
   at: v.number(),
   kind: v.string(),
   server: v.optional(v.string()),
+  /** The container's (or process's) name, where there is one. */
+  container: v.optional(v.string()),
   message: v.string(),
   data: v.optional(v.record(v.string(), v.unknown())),
 });
