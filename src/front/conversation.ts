@@ -30,8 +30,8 @@ export interface ConversationOptions {
 export class Conversation {
   /** Requests of the client so far. */
   requests = 0;
-  /** The server has answered a request with a result: there is a conversation that is worth going on. */
-  established = false;
+  /** The server has answered a request with a result. */
+  private established = false;
   /** The same for the present session alone; what is replayed does not count. */
   served = false;
   /** No server process is ready to be told anything; what is taken meanwhile is told to the next one. */
@@ -58,9 +58,12 @@ export class Conversation {
     return this.ids.size;
   }
 
-  /** Whether a new server process can be told what this one was told. */
+  /** Whether there is a conversation to go on with, and a new server process can be told what this one was told. */
   get repeatable(): boolean {
-    return this.established && !this.setup.unrepeatable;
+    const { legacy, openers, unrepeatable } = this.setup;
+    // A client of the 2026-07-28 era may begin with what it wants.
+    const begun = this.established || (!legacy && this.requests > openers);
+    return begun && !unrepeatable;
   }
 
   /** Whether what the server says has to go through `filter`. */

@@ -24,8 +24,11 @@ export const LISTS = {
 } as const;
 export type ListMethod = keyof typeof LISTS;
 
+/** By these a client finds out whom it speaks to; none of them begins a conversation. */
+const OPENERS: ReadonlySet<string> = new Set(["initialize", "server/discover", "ping"]);
+
 const METHODS: ReadonlySet<string> = new Set([
-  "initialize",
+  ...OPENERS,
   "notifications/initialized",
   "logging/setLevel",
   "resources/subscribe",
@@ -55,6 +58,10 @@ export class Setup {
   /** The client has sent `notifications/initialized`. */
   initialized = false;
   level: string | undefined;
+  /** The client has asked for the older handshake, whatever became of it. */
+  legacy = false;
+  /** Requests by which the client has begun. */
+  openers = 0;
   /** An `initialize` was too long to be kept: no other server process can be told the same. */
   unrepeatable = false;
   readonly subscriptions = new Set<string>();
@@ -75,6 +82,8 @@ export class Setup {
     const { method, params = {} } = message.output;
     if (method === "notifications/initialized") this.initialized = true;
     if (id === undefined) return;
+    if (OPENERS.has(method)) this.openers += 1;
+    this.legacy ||= method === "initialize";
     const awaited = awaitedOf(method, params, () => bytes.slice(start, end + 1));
     if (awaited && this.awaited.size < AWAITED_MAX) this.awaited.set(id, awaited);
   }

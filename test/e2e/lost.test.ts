@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
-import { signalContainer } from "../../src/docker/containers.ts";
+import { removeContainer, signalContainer } from "../../src/docker/containers.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { fixtureBody } from "./images.ts";
 import { RawFront } from "./raw-front.ts";
@@ -61,6 +61,30 @@ describe("in the middle of a call", () => {
         expect((await front.answered(call, 5_000)).error?.code).toBe(-32053);
         expect(JSON.stringify((await front.call("echo", { text: "again" })).result)).toContain("again");
       }
+    },
+    120_000,
+  );
+
+  engineTest(
+    "the container is removed by hand: one error, then another container, with what the client has set up",
+    async () => {
+      await using stage = await Stage.open("docker");
+      await stage.start("plain", await fixtureBody("plain-server"));
+      await using front = new RawFront(stage.front("plain"));
+      await front.initialize();
+      for (let round = 0; round < 2; round += 1) {
+        const { id = "" } = await stage.view("plain");
+        const call = front.ask("tools/call", { name: "hang" });
+        await front.call("echo");
+        await removeContainer(engine(), id, Deadline.in(10_000));
+        expect((await front.answered(call, 5_000)).error?.message).toContain("not known");
+        expect(JSON.stringify((await front.call("echo", { text: `round ${round}` })).result)).toContain(
+          `round ${round}`,
+        );
+        expect((await stage.view("plain")).id).not.toBe(id);
+      }
+      front.endInput();
+      expect(await front.ended()).toBe(0);
     },
     120_000,
   );

@@ -129,10 +129,20 @@ test("a client of the later era has said nothing that another process has to be 
   expect(bench.process.told).toEqual([]);
 });
 
+test("a client of the later era may begin with a call that its process does not survive", () => {
+  const { conversation } = new Bench();
+  conversation.take(bytes({ id: 1, method: "server/discover" }));
+  conversation.take(bytes({ id: 2, method: "ping" }));
+  expect(conversation.repeatable).toBe(false);
+  conversation.take(bytes({ id: 3, method: "tools/call" }));
+  expect(conversation.repeatable).toBe(true);
+});
+
 test("nothing goes on that has not begun", () => {
   const bench = new Bench();
   expect(bench.conversation.repeatable).toBe(false);
   bench.conversation.take(INITIALIZE);
+  bench.conversation.take(bytes({ id: 1, method: "tools/call" }));
   bench.conversation.received(bytes({ id: "i", error: { code: -1, message: "no" } }));
   expect(bench.conversation.repeatable).toBe(false);
   bench.conversation.take(bytes({ id: 2, method: "initialize", params: { padding: "x".repeat(300_000) } }));
