@@ -66,9 +66,10 @@ export class Bridge implements SessionHost {
     this.settle = resolve;
     if (!options.awaitConfigure) this.secrets = {};
     this.lease = new Lease(
-      () => this.attached.size > 0,
+      () => [...this.attached.values()].some(({ replay }) => replay === undefined),
       () => this.stop({ code: 0, why: "the lease has lapsed" }),
     );
+    this.lease.renew(options.leaseMs);
   }
 
   say(text: string): void {
@@ -198,8 +199,18 @@ export class Bridge implements SessionHost {
     };
   }
 
-  renewLease(ttlMs: number): void {
+  get leaseMs(): number {
+    return this.lease.durationMs;
+  }
+
+  /** Without a time it lasts as long as before. */
+  renewLease(ttlMs = this.lease.durationMs): void {
     this.lease.renew(ttlMs);
+  }
+
+  /** An authenticated client or manager has said something. */
+  heard(): void {
+    this.lease.heard();
   }
 
   /** Takes no new sessions; ends with 0 when the live ones are finished, or when they have had their time. */

@@ -42,6 +42,7 @@ export class Connection extends ClientLink implements Peer, Watcher, Waiting, Cl
   data(chunk: Uint8Array): void {
     if (this.stage === "over") return;
     this.inlet.push(chunk);
+    if (this.stage === "session" || this.stage === "control") this.bridge.heard();
     this.session?.flush();
     if (this.stage === "opening") this.start();
     if (this.acks && this.session) this.acks.note(this.session.received, chunk.length);

@@ -27,6 +27,9 @@ export function serve(
     case "health":
       answer({ link: "health", ...bridge.health() });
       return undefined;
+    case "lease":
+      // To be heard is all that it takes.
+      return undefined;
     case "detach":
       if (!frame.drain) return "detach";
       session?.endOfClient();
@@ -86,6 +89,7 @@ export function attachedFrame(bridge: Bridge, session: Session | undefined, resu
       messageBytes: bridge.messageBytes,
       queueBytes: LIMITS.queueBytes,
       resumeMs: session?.replay ? bridge.options.resumeMs : 0,
+      leaseMs: bridge.leaseMs,
     },
   };
 }

@@ -16,6 +16,8 @@ export interface BridgeOptions {
   stopMs: number;
   /** How long a session outlives a connection that broke; 0: not at all. */
   resumeMs: number;
+  /** The bridge ends when it has heard of no owner for so long; 0: it does not. */
+  leaseMs: number;
   command: readonly [string, ...string[]];
 }
 
@@ -35,6 +37,7 @@ Serves the stdio of COMMAND on a TCP socket: one process per connection, newline
   --await-configure      start no server before a manager has sent its secrets
   --stop-ms N            time that a server has to stop (default ${2 * LIMITS.stopStepMs})
   --resume-ms N          time that a client whose connection broke has to come back (default ${LIMITS.resumeMs})
+  --lease-ms N           end when no owner was heard of for so long; 0 is never (default 0)
   --port-file FILE       write HOST:PORT to FILE once it listens
 `;
 
@@ -70,6 +73,7 @@ const flags = v.object({
   "await-configure": v.optional(v.boolean(), false),
   "stop-ms": whole("stop-ms", 0, 600_000, 2 * LIMITS.stopStepMs),
   "resume-ms": whole("resume-ms", 0, 3_600_000, LIMITS.resumeMs),
+  "lease-ms": whole("lease-ms", 0, 2_000_000_000, 0),
   "port-file": v.optional(v.string()),
 });
 
@@ -102,6 +106,7 @@ export async function parseOptions(argv: string[], version: string): Promise<Bri
     portFile: given["port-file"],
     stopMs: given["stop-ms"],
     resumeMs: given["resume-ms"],
+    leaseMs: given["lease-ms"],
     command: [file, ...args],
   };
 }

@@ -82,8 +82,11 @@ export const dialerFrame = v.variant("link", [
    */
   v.object({ link: v.literal("detach"), drain: v.optional(v.boolean()), session: v.optional(id) }),
   v.object({ link: v.literal("ack"), received: count }),
-  /** The bridge may end when no lease was renewed for `ttlMs`; 0 lifts the lease. */
-  v.object({ link: v.literal("lease"), ttlMs: count }),
+  /**
+   * An owner is there. The bridge ends when it has heard of none for the time of the lease; any bytes of an attached
+   * dialler count. On a control connection `ttlMs` sets that time; 0 lifts the lease.
+   */
+  v.object({ link: v.literal("lease"), ttlMs: v.optional(count) }),
   v.object({ link: v.literal("health") }),
   /** Secret environment for server processes started from now on. Values are never logged. */
   v.object({
@@ -149,6 +152,8 @@ export const bridgeFrame = v.variant("link", [
       queueBytes: count,
       /** How long the session is kept when its connection breaks; 0: it ends with it. */
       resumeMs: v.optional(count, 0),
+      /** The bridge ends when it has heard of nobody for so long; 0: it does not. */
+      leaseMs: v.optional(count, 0),
     }),
   }),
   v.object({ link: v.literal("ack"), received: count }),

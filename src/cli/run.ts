@@ -31,6 +31,7 @@ const options = v.object({
   entrypoint: texts,
   writable: v.optional(v.boolean(), false),
   stopTimeout: v.optional(v.string()),
+  lease: v.optional(v.string()),
   timeout: timeoutOption,
 });
 type RunOptions = v.InferOutput<typeof options>;
@@ -58,6 +59,7 @@ export const run = command({
       .option("--cap-add <capability>", "give a capability back, such as NET_BIND_SERVICE (repeatable)", collect)
       .option("--label <K=V>", "a label of the container (repeatable)", collect)
       .option("--stop-timeout <duration>", "longest stop (default: 5s)")
+      .option("--lease <duration>", "ends after so long without its owners, or none (default: 5m)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
   examples: [
     ["linkspan run npm:@modelcontextprotocol/server-filesystem -v ~/notes:/data -- /data", "one folder, read-only"],
@@ -112,6 +114,7 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("workdir", given.workdir),
     ...(given.writable ? { readOnly: false } : {}),
     ...present("stopTimeout", given.stopTimeout),
+    ...present("lease", given.lease),
   };
 }
 

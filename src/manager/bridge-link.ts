@@ -29,6 +29,8 @@ export interface LinkOptions {
   token: string;
   secrets: Record<string, string>;
   health: ServerSpec["health"];
+  /** How long the bridge waits for a sign of its owners; `none` for ever. */
+  lease: ServerSpec["lease"];
 }
 
 export class BridgeLink {
@@ -39,6 +41,7 @@ export class BridgeLink {
   private readonly stopped = new AbortController();
   private wake = () => {};
   private urgent = false;
+  private renewal: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     private readonly options: LinkOptions,
@@ -69,8 +72,11 @@ export class BridgeLink {
     }
   }
 
-  /** Asks at the interval until `close`. */
+  /** Asks at the interval until `close`, and renews the lease. */
   async watch(): Promise<void> {
+    const { lease } = this.options;
+    // Health may be asked for more rarely than that.
+    if (lease !== "none") this.renewal ??= setInterval(() => this.renew(), lease / 3);
     const { interval, timeout } = this.options.health;
     let waitMs = interval;
     while (!this.stopped.signal.aborted) {
@@ -115,10 +121,16 @@ export class BridgeLink {
   }
 
   close(): void {
+    clearInterval(this.renewal);
     this.stopped.abort();
     this.control?.close();
     this.control = undefined;
     this.wake();
+  }
+
+  private renew(): void {
+    if (this.control && !this.control.ended) this.control.lease();
+    else this.probeNow();
   }
 
   private async connected(deadline: Deadline): Promise<Control> {

@@ -22,6 +22,9 @@ export const DEFAULT_HEALTH: ServerSpec["health"] = {
   retries: 3,
 };
 
+/** Of an instance whose description cannot be read: shorter than what most have, so that it is renewed in time. */
+const DEFAULT_LEASE_MS = 60_000;
+
 /** Read at the moment of use: both change over a server's life. */
 interface Subject {
   readonly name: string;
@@ -93,6 +96,7 @@ export class Contact {
       token: present ? this.tokenFor(present) : "",
       secrets: spec?.secrets ?? {},
       health: spec?.health ?? DEFAULT_HEALTH,
+      lease: spec?.lease ?? DEFAULT_LEASE_MS,
     };
     this.link = new BridgeLink(options, {
       answered: ({ processes }) => this.status.apply({ kind: "answered", serving: processes > 0 }),

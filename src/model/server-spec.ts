@@ -96,6 +96,11 @@ export const serverBody = v.strictObject({
   capAdd: v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z_]{3,40}$/))), []),
   /** At most this long from a stop to the end of the container. */
   stopTimeout: v.optional(duration(0, 600_000), 5_000),
+  /**
+   * The server ends by itself when nobody who owns it was heard of for so long: its manager, a session. `none`: it
+   * outlives them.
+   */
+  lease: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), 300_000),
   labels: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/)), value), {}),
 });
 

@@ -31,6 +31,8 @@ export interface BridgeOptions {
   tokenSha256: string;
   messageBytes: number;
   stopMs: number;
+  /** 0: none. */
+  leaseMs: number;
   /** Wait for a `configure` frame before the first server process. */
   awaitConfigure: boolean;
 }
@@ -48,6 +50,7 @@ export function bridgeCommand(options: BridgeOptions): string[] {
     String(options.messageBytes),
     "--stop-ms",
     String(options.stopMs),
+    ...(options.leaseMs > 0 ? ["--lease-ms", String(options.leaseMs)] : []),
     ...(options.awaitConfigure ? ["--await-configure"] : []),
     "--",
   ];

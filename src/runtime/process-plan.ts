@@ -30,6 +30,7 @@ export function planOf(spec: ServerSpec, program: NpmInstalled | string): Proces
     ...(spec.workdir === undefined ? {} : { cwd: spec.workdir }),
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
+    leaseMs: spec.lease === "none" ? 0 : spec.lease,
     health: spec.health,
   };
 }
@@ -42,6 +43,7 @@ export function bridgeCommand({ plan, tokenSha256, configured }: ProcessRecord, 
     ["--token-sha256", tokenSha256],
     ["--message-bytes", String(plan.messageBytes)],
     ["--stop-ms", String(plan.stopMs)],
+    ["--lease-ms", String(plan.leaseMs)],
     configured ? ["--await-configure"] : [],
   ];
   return [...selfCommand(), "bridge", ...options.flat(), "--", ...plan.argv];

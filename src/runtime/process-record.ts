@@ -28,6 +28,8 @@ const processPlan = v.object({
   messageBytes: v.number(),
   /** The bridge's budget for its own stop. */
   stopMs: ms,
+  /** 0: none. */
+  leaseMs: v.optional(ms, 0),
   health: v.object({ interval: ms, timeout: ms, startPeriod: ms, retries: v.number() }),
 });
 export type ProcessPlan = v.InferOutput<typeof processPlan>;

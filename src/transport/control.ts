@@ -76,9 +76,9 @@ export class Control implements AsyncDisposable {
     await this.ask("configured", { link: "configure", env }, "the configuration of the bridge", deadline);
   }
 
-  /** The bridge may end when no lease was renewed for `ttlMs`; 0 lifts the lease. */
-  lease(ttlMs: number): void {
-    this.connection.send({ link: "lease", ttlMs });
+  /** Renews the lease. `ttlMs` sets how long it lasts from now on; 0 lifts it. */
+  lease(ttlMs?: number): void {
+    this.connection.send({ link: "lease", ...(ttlMs === undefined ? {} : { ttlMs }) });
   }
 
   /** Ends a session whose client is known to be gone. */

@@ -53,7 +53,9 @@ export class Session {
   ) {
     this.outgoing = new Outgoing(connection, this.resumeMs > 0, this.messageBytes);
     this.acks = this.acksOf();
-    if (this.resumeMs > 0) this.watch = setInterval(() => this.suspect(), WATCH_MS);
+    const { leaseMs } = connection.attached.limits;
+    const everyMs = leaseMs > 0 ? Math.min(WATCH_MS, leaseMs / 3) : WATCH_MS;
+    if (this.resumeMs > 0) this.watch = setInterval(() => this.look(), everyMs);
   }
 
   get id(): string {
@@ -256,7 +258,9 @@ export class Session {
     this.outgoing.send({ link: "detach", drain: true });
   }
 
-  private suspect(): void {
+  private look(): void {
+    // Whether or not there is traffic: the bridge is to live as long as we do.
+    if (this.connection.attached.limits.leaseMs > 0 && this.state === "open") this.outgoing.send({ link: "lease" });
     const silent = this.outgoing.unacknowledged && performance.now() - this.heardAt > SILENT_MS;
     if (silent && this.state === "open" && !this.held) this.connection.destroy();
   }

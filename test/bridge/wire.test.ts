@@ -16,6 +16,7 @@ describe("attach", () => {
       messageBytes: 16 * 1024 * 1024,
       queueBytes: 4 * 1024 * 1024,
       resumeMs: 30_000,
+      leaseMs: 0,
     });
     client.request(1, "echo", { a: 1 });
     expect(await client.message()).toMatchObject({ id: 1, result: { a: 1 } });

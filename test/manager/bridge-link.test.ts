@@ -38,6 +38,7 @@ async function bench(options: Partial<LinkOptions> = {}, bridgeArgs: string[] = 
         token: "",
         secrets: {},
         health: HEALTH,
+        lease: "none",
         ...options,
       },
       {

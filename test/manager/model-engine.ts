@@ -158,7 +158,7 @@ class ModelBridge {
       socket.data.attached = true;
       this.sessions += 1;
     }
-    const limits = { messageBytes: 1_000, queueBytes: 1_000, resumeMs: 0 };
+    const limits = { messageBytes: 1_000, queueBytes: 1_000, resumeMs: 0, leaseMs: 0 };
     const base = { link: "attached", version: 1, resumed: false, received: 0, incarnation: "i", limits } as const;
     socket.write(formatFrame({ ...base, ...(session === undefined ? {} : { session }) }));
   }

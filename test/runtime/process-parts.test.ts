@@ -164,6 +164,7 @@ describe("the folder of an instance", () => {
       env: {},
       messageBytes: 1,
       stopMs: 1,
+      leaseMs: 0,
       health: { interval: 1, timeout: 1, startPeriod: 1, retries: 1 },
     },
   });

@@ -38,6 +38,7 @@ describe("the spec hash", () => {
     readOnly: { readOnly: false },
     capAdd: { capAdd: ["NET_BIND_SERVICE"] },
     stopTimeout: { stopTimeout: 1 },
+    lease: { lease: "none" },
     labels: { labels: { x: "y" } },
   };
 
