@@ -266,7 +266,6 @@ export class Manager implements AsyncDisposable {
 
   private sessionClosed({ session, server, kind }: SessionView, how: string): void {
     this.log.add("session.closed", `${kind} session with ${server} ${how}`, { server, data: { session } });
-    // The bridge would wait for a client to come back. One of the TCP port may, through another connection to it.
     if (kind !== "tcp") this.registry.find(server)?.contact.dismiss(session);
   }
 
