@@ -80,6 +80,8 @@ export class Connection extends ClientLink implements Peer, Watcher, Waiting, Cl
   }
 
   finish(report: ExitReport): void {
+    // What has not come by now was never given to the server: the dialler may give it to another one.
+    this.acks?.flush();
     if (this.full) this.send({ link: "exit", ...report });
     if (this.session?.replay) {
       this.acks?.stop();

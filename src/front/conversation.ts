@@ -127,16 +127,35 @@ export class Conversation {
   }
 
   /**
-   * The session has ended. `unanswered`: ids of requests that get an error now, as JSON texts, oldest first; they count
-   * as answered. `notices`: lines for the client.
+   * The session has ended, and of `undelivered` no server knows. `unanswered`: ids of requests that get an error now, as
+   * JSON texts, oldest first; they count as answered. `notices`: lines for the client. `again`: lines for the next session.
    */
-  ended(): { unanswered: string[]; notices: string } {
+  ended(undelivered: readonly Uint8Array[] = []): { unanswered: string[]; notices: string; again: Uint8Array[] } {
     this.replay = undefined;
-    this.setup.ended();
-    const spared = this.repeats?.ended(this.ids);
-    const ids = [...this.ids].filter((id) => !spared?.has(id));
+    const { ids: unknown, lines } = this.undelivered(undelivered);
+    this.setup.ended(unknown);
+    const delivered = [...this.ids].filter((id) => !unknown.has(id));
+    const repeated = this.repeats?.ended(delivered);
+    const ids = delivered.filter((id) => !repeated?.has(id));
     for (const id of ids) this.ids.delete(id);
-    return { unanswered: ids.map(idText), notices: this.questions.ended() };
+    return { unanswered: ids.map(idText), notices: this.questions.ended(), again: lines };
+  }
+
+  /** The client's requests and notifications among bytes that were sent; not its answers, which were for the last process. */
+  private undelivered(ranges: readonly Uint8Array[]): { ids: Set<IdKey>; lines: Uint8Array[] } {
+    const ids = new Set<IdKey>();
+    const lines: Uint8Array[] = [];
+    const splitter = new LineSplitter(LIMITS.messageBytesMax, () => {});
+    const onLine: OnLine = (bytes, start, end) => {
+      const envelope = classify(bytes, start, end);
+      const own = envelope.kind === "request" && this.ids.has(envelope.id);
+      if (own) ids.add(envelope.id);
+      const notice = envelope.kind === "notification" && !textOf(bytes, start, end).includes(INITIALIZED);
+      if (own || notice) lines.push(bytes.subarray(start, end + 1));
+    };
+    for (const range of ranges) splitter.push(range, onLine);
+    this.lines += lines.length;
+    return { ids, lines };
   }
 
   /** The ids of all requests without an answer as JSON texts, oldest first; they count as answered from now on. */
@@ -260,6 +279,7 @@ function hasId(bytes: Uint8Array, start: number, end: number): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).includes(ID);
 }
 
+const INITIALIZED = "notifications/initialized";
 const CANCELLED = "notifications/cancelled";
 /** A reason for people and a request's id fit into this; a longer notification is another one. */
 const CANCEL_BYTES_MAX = 64 * 1024;

@@ -41,8 +41,8 @@ export interface LinkEvents {
   /** A session is there: what the client has written meanwhile can go. */
   opened(session: Session): void;
   drained(): void;
-  /** The session has ended; the next one is on its way. */
-  interrupted(fault: Fault): void;
+  /** The session has ended; the next one is on its way. `undelivered`: what no server was given. */
+  interrupted(fault: Fault, undelivered: readonly Uint8Array[]): void;
   /** Nobody serves for now: what is asked gets this for an answer. */
   resting(fault: Fault): void;
   /** Nobody will serve any more. */
@@ -158,7 +158,7 @@ export class Link {
     this.state = "reviving";
     this.warn(`${sentence(fault)}; opening a new session`);
     this.conversation.holding = true;
-    this.events.interrupted(fault);
+    this.events.interrupted(fault, end.why === "exit" ? end.undelivered : []);
     void this.revive(fault, this.pace.next(this.conversation.served, performance.now() - this.openedAt));
   }
 

@@ -57,7 +57,7 @@ export class Relay {
       progress: (progress: ProgressView) => this.progress(progress),
       opened: (session: Session) => this.opened(session),
       drained: () => this.makeRoom(),
-      interrupted: (fault: Fault) => this.interrupted(fault),
+      interrupted: (fault: Fault, undelivered: readonly Uint8Array[]) => this.interrupted(fault, undelivered),
       resting: (fault: Fault) => this.resting(fault),
       over: (fault: Fault, exitCode: number) => this.over(fault, exitCode),
       wanted: () => !this.inputEnded,
@@ -184,9 +184,10 @@ export class Relay {
   }
 
   /** What was under way has lost its server; what comes from now on is for the next one. */
-  private interrupted(fault: Fault): void {
+  private interrupted(fault: Fault, undelivered: readonly Uint8Array[]): void {
     this.whole = true;
-    const { unanswered, notices } = this.conversation.ended();
+    const { unanswered, notices, again } = this.conversation.ended(undelivered);
+    void this.keep(again);
     if (notices) this.output.write(notices);
     this.answer(unanswered, fault);
     this.makeRoom();

@@ -101,9 +101,9 @@ export class Setup {
     else if (this.subscriptions.size < SUBSCRIPTIONS_MAX) this.subscriptions.add(awaited.uri);
   }
 
-  /** The session has ended: what was asked in it gets no other answer than an error. */
-  ended(): void {
-    this.awaited.clear();
+  /** The session has ended: what was asked in it gets no other answer than an error, except for what is asked again. */
+  ended(again: ReadonlySet<IdKey>): void {
+    for (const id of this.awaited.keys()) if (!again.has(id)) this.awaited.delete(id);
   }
 
   /** Whether the tool says that calling it twice does the same as calling it once. */

@@ -67,6 +67,11 @@ export class Outgoing {
     return !this.keeps || this.replay.acknowledge(received);
   }
 
+  /** What the bridge has not said that it has; nothing where nothing is kept. */
+  pending(): Uint8Array[] {
+    return this.keeps ? this.replay.pending() : [];
+  }
+
   detach(): void {
     this.connection = undefined;
     // They were for that connection.

@@ -19,11 +19,13 @@ export interface SessionOptions extends Omit<DialOptions, "mode" | "received"> {
 }
 
 /**
- * How a session ended. `exit`: the server process ended, and the bridge has answered every request in flight itself.
+ * How a session ended. `exit`: the server process ended, and the bridge has answered every request in flight itself,
+ * except for those among the `undelivered` bytes, which no server was given; half a line may be at their end.
  * `lost`: the connection broke for good or the bridge gave up on it; requests in flight have no answer. `detached`: we
  * ended it.
  */
-export type SessionEnd = { why: "detached" } | { why: "exit"; report: ExitReport } | { why: "lost"; fault: Fault };
+export type SessionEnd =
+  { why: "detached" } | { why: "exit"; report: ExitReport; undelivered: Uint8Array[] } | { why: "lost"; fault: Fault };
 
 /** One of `bytes` and `line`; both see payload only, never control frames. */
 export type SessionEvents = {

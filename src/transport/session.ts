@@ -289,7 +289,7 @@ export class Session {
   }
 
   private endOf(fault: Fault | undefined): SessionEnd {
-    if (this.report) return { why: "exit", report: this.report };
+    if (this.report) return { why: "exit", report: this.report, undelivered: this.outgoing.pending() };
     if (fault) return { why: "lost", fault };
     if (this.leaving !== "no") return { why: "detached" };
     return { why: "lost", fault: new Fault("unreachable", "the bridge closed the connection") };

@@ -138,6 +138,26 @@ test("a client of the later era may begin with a call that its process does not 
   expect(conversation.repeatable).toBe(true);
 });
 
+test("what no process was given is for the next one; answers and half a line are not", () => {
+  const bench = new Bench().handshake();
+  const call = (id: number) => bytes({ id, method: "tools/call", params: { name: "x" } });
+  for (const id of [1, 2, 3]) bench.conversation.take(call(id));
+  const progress = bytes({ method: "notifications/progress" });
+  const sent = Buffer.concat([
+    INITIALIZED,
+    call(2),
+    progress,
+    bytes({ id: 9, result: {} }),
+    call(77),
+    call(3),
+    call(4).subarray(0, 10),
+  ]);
+  const { unanswered, again } = bench.conversation.ended([sent.subarray(0, 30), sent.subarray(30)]);
+  expect(unanswered).toEqual(["1"]);
+  expect(again.flatMap(parse).map(({ id }) => id)).toEqual([2, undefined, 3]);
+  expect(bench.conversation.size).toBe(2);
+});
+
 test("nothing goes on that has not begun", () => {
   const bench = new Bench();
   expect(bench.conversation.repeatable).toBe(false);
