@@ -104,6 +104,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./cleanup.ts")).cleanup,
   },
   {
+    name: "service",
+    group: "Housekeeping",
+    summary: "Run the manager as a systemd service",
+    load: async () => (await import("./service.ts")).service,
+  },
+  {
     name: "demo",
     group: "Set-up",
     summary: "See it work: the official filesystem server on a sample folder",

@@ -40,7 +40,7 @@ async function running(): Promise<ManagerClient | undefined> {
   }
 }
 
-function lines({ manager, servers, containers, sessions, cleanup, orphans }: StatusView): string[] {
+function lines({ manager, servers, containers, sessions, volumes, cleanup, orphans }: StatusView): string[] {
   const { pid, version, since, memoryBytes, ready, reason } = manager;
   const how = ready ? onStdout.green("ready") : onStdout.yellow(`not ready (${oneLine(reason ?? "no reason given")})`);
   const states = Object.entries(servers).map(([state, count]) => `${count} ${state}`);
@@ -51,6 +51,7 @@ function lines({ manager, servers, containers, sessions, cleanup, orphans }: Sta
     row("servers", states.join(", ") || "none"),
     row("containers", `${containers.running} running, ${containers.ended} ended`),
     row("sessions", String(sessions)),
+    ...(volumes === undefined ? [] : [row("volumes", String(volumes))]),
     row("cleanup", cleanupCell(cleanup)),
     row("orphans", orphanCell(orphans)),
     ...(orphans ?? []).slice(0, SHOWN_MAX).map((item) => `  ${itemLine(item)}`),

@@ -53,7 +53,7 @@ export const statusView = v.object({
     runtime: v.string(),
     /** Unix milliseconds. */
     since: v.number(),
-    /** Resident, what it shares with other processes of the same program included. */
+    /** Of its own: without the program, which all of its processes share. */
     memoryBytes: count,
     ready: v.boolean(),
     /** Why it is not ready. */
@@ -64,6 +64,8 @@ export const statusView = v.object({
   /** Of the known servers. */
   containers: v.object({ running: count, ended: count }),
   sessions: count,
+  /** Made by Linkspan; absent where the runtime has none, or the engine does not answer. */
+  volumes: v.optional(count),
   cleanup: v.object({
     /** 0: only when somebody asks. */
     intervalMs: count,

@@ -1,4 +1,5 @@
 /** Housekeeping: what nobody uses any more, and the whole at a glance. */
+import { readFileSync } from "node:fs";
 import { Deadline } from "../../base/deadline.ts";
 import { VERSION } from "../../base/version.ts";
 import type { Manager } from "../../manager/manager.ts";
@@ -35,6 +36,7 @@ export const cleanupRoutes = [
 
 async function statusOf(manager: Manager): Promise<StatusView> {
   const { dataDir, runtime, cleanup } = manager;
+  const stored = manager.volumes.list(false, Deadline.in(LOOK_MS)).catch(() => undefined);
   const look = cleanup.run({ dryRun: true, force: false }, Deadline.in(LOOK_MS)).catch(() => undefined);
   const servers: StatusView["servers"] = {};
   const containers = { running: 0, ended: 0 };
@@ -43,6 +45,7 @@ async function statusOf(manager: Manager): Promise<StatusView> {
     if (container !== undefined) containers[addresses.length > 0 ? "running" : "ended"] += 1;
   }
   const orphans = (await look)?.removed;
+  const volumes = (await stored)?.length;
   return {
     manager: {
       version: VERSION,
@@ -51,13 +54,22 @@ async function statusOf(manager: Manager): Promise<StatusView> {
       dataDir: dataDir.path,
       runtime,
       since: Math.round(performance.timeOrigin),
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: ownMemory(),
       ...manager.readiness(),
     },
     servers,
     containers,
     sessions: manager.sessions().length,
+    ...(volumes === undefined ? {} : { volumes }),
     cleanup: { ...cleanup.options, ...(cleanup.last ? { last: cleanup.last } : {}) },
     ...(orphans ? { orphans } : {}),
   };
+}
+
+/** Linux tells it; elsewhere the program itself, which all of its processes share, is counted in. */
+function ownMemory(): number {
+  const { rss } = process.memoryUsage;
+  if (process.platform !== "linux") return rss();
+  const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  return kibibytes === undefined ? rss() : Number(kibibytes) * 1024;
 }
