@@ -9,7 +9,7 @@ import type { Ground } from "./launch.ts";
 import { clientOf } from "./legacy.ts";
 import type { OwnerView, Owners } from "./owners.ts";
 import type { Evidence, Policy } from "./reaper.ts";
-import type { Recovery } from "./recovery.ts";
+import { type Recovery, sealedSpec } from "./recovery.ts";
 import type { Registry } from "./registry.ts";
 import type { Server } from "./server.ts";
 import type { Sessions } from "./sessions.ts";
@@ -105,7 +105,7 @@ export class Evidences {
       runs: RUNS.has(instance.state),
       needed: server !== undefined,
       idleMs: server ? this.idle.idleMs(server.name) : 0,
-      pinned: server?.pinned ?? false,
+      pinned: server ? server.pinned : key !== undefined && sealedSpec(key, instance).spec?.lease === "none",
     };
     const token = secret && bridgeToken(secret, labels[LABEL.nonce] ?? "");
     return { evidence, instance, ...(server ? { server } : {}), ...(token === undefined ? {} : { token }) };

@@ -281,8 +281,7 @@ export class Manager implements AsyncDisposable {
     if (this.options.stopServersOnExit) await deadline.race("finding what runs", found).catch(() => {});
     const servers = this.registry.all();
     try {
-      const there = servers.filter((server) => server.present || server.busy);
-      if (this.options.stopServersOnExit) await removeServers(there, this.options.log, deadline);
+      if (this.options.stopServersOnExit) await removeServers(servers, this.options.log, deadline);
       const left = servers.some((server) => server.present || server.busy);
       if (!left && this.recovery.reason === undefined) await removeNetworks(this.ground, this.options.log, deadline);
     } finally {

@@ -84,7 +84,7 @@ export class Recovery {
     if (!best) return;
     const { log } = this;
     for (const { id } of others) log.warn("a second instance of a server was found", { server: name, id });
-    const { spec, secrets } = sealedSpec(this.ground, best);
+    const { spec, secrets } = sealedSpec(this.ground.key, best);
     const server = this.registry.discovered(name, spec, secrets);
     if (!server.spec) log.warn("an instance was found whose description cannot be read", { server: name });
     await server.adopt(best);
@@ -109,8 +109,8 @@ export class Recovery {
 const sealed = v.object({ spec: v.looseObject({}), secrets: v.array(v.string()) });
 
 /** The spec out of the label, and the names of its secrets; without our key there is none. */
-function sealedSpec(ground: Ground, instance: Instance): { spec: ServerSpec | undefined; secrets: string[] } {
-  const text = unseal(ground.key, instance.labels[LABEL.sealed] ?? "") ?? "";
+export function sealedSpec(key: Uint8Array, instance: Instance): { spec: ServerSpec | undefined; secrets: string[] } {
+  const text = unseal(key, instance.labels[LABEL.sealed] ?? "") ?? "";
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), sealed), text);
   if (!parsed.success) return { spec: undefined, secrets: [] };
   const spec = v.safeParse(serverSpec, { ...parsed.output.spec, secrets: {} });

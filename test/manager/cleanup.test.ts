@@ -83,6 +83,17 @@ test("what a manager left is removed by another one, but for what is in use", as
   expect(kinds[0]).toMatchObject({ data: { kind: "container", reason: "orphaned" } });
 });
 
+test("what was started without a lease outlives its manager, unless somebody forces it", async () => {
+  await using place = await neighbours("lease");
+  await using other = await place.open("other");
+  await using gone = await place.open("gone");
+  await gone.manager.start("for-ever", fixture("plain-server.ts", [], { lease: "none" }), quiet, soon());
+  await gone.manager.close(soon());
+  expect(await clean(other)).toMatchObject({ removed: [], kept: 1 });
+  expect(await runningIn(place.path)).toEqual(["for-ever"]);
+  expect(await clean(other, { force: true })).toMatchObject({ removed: [{ server: "for-ever" }], kept: 0 });
+});
+
 test("a manager that is restarted finds its servers: the pass that nobody asked for is patient", async () => {
   await using place = await neighbours("patient");
   await using gone = await place.open("gone");
