@@ -2,10 +2,12 @@ import { describe, expect } from "bun:test";
 import type { Engine } from "../../src/docker/engine.ts";
 import { inspectVolume } from "../../src/docker/volumes.ts";
 import { callOnce } from "../support/contract-client.ts";
-import { DockerBench } from "../support/docker-bench.ts";
+import { type DockerBench, sharedBench } from "../support/docker-bench.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage, glibcImage, muslImage, nativeServer, scratchImage, testImage } from "../support/images.ts";
 import { until } from "../support/until.ts";
+
+const shared = sharedBench();
 
 /** What the servers of test/fixtures answer. */
 interface Where {
@@ -35,7 +37,7 @@ describe("any image, with the bridge injected", () => {
   ];
   for (const [name, make, program] of images) {
     engineTest(`${name}: its own entrypoint, command, working directory and user`, async () => {
-      await using bench = await DockerBench.open();
+      const bench = await shared();
       const image = await make(engine(), ['CMD ["one","two words"]', "WORKDIR /work/deep", "USER 1234:4321"]);
       expect(await ask(bench, { image })).toMatchObject({
         uid: 1234,
@@ -49,7 +51,7 @@ describe("any image, with the bridge injected", () => {
   }
 
   engineTest("command, arguments, user, directory and a writable root of the spec win over the image's", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await scratchImage(engine(), ['CMD ["of","the image"]', "WORKDIR /work", "USER 1234"]);
     const argsOnly = await ask(bench, { image, args: ["mine"] });
     expect(argsOnly.argv).toEqual(["/server", "mine"]);
@@ -68,7 +70,7 @@ describe("any image, with the bridge injected", () => {
   });
 
   engineTest("variables of the image that would steer the bridge reach the server alone", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await scratchImage(engine(), [
       "ENV BUN_BE_BUN=1 LD_PRELOAD=/nowhere.so LD_LIBRARY_PATH=/nowhere LINKSPAN_CHILD_ENV=broken",
     ]);
@@ -80,7 +82,7 @@ describe("any image, with the bridge injected", () => {
   });
 
   engineTest("what an image declares of labels, volumes, ports and health changes nothing", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await scratchImage(engine(), [
       "LABEL linkspan.nonce=theirs traefik.enable=true mcp-session=theirs",
       "VOLUME /data /tmp",
@@ -110,7 +112,7 @@ describe("any image, with the bridge injected", () => {
   });
 
   engineTest("an image that would put its own files in the bridge's place is refused", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await scratchImage(engine(), ["VOLUME /.linkspan/lib"]);
     await expect(bench.created({ image })).rejects.toMatchObject({
       kind: "invalid",
@@ -119,20 +121,20 @@ describe("any image, with the bridge injected", () => {
   });
 
   engineTest("an image that says nothing about what to run is refused", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await scratchImage(engine(), ["ENTRYPOINT []", "CMD []"]);
     await expect(bench.created({ image })).rejects.toMatchObject({ kind: "invalid", hint: "give a command" });
   });
 
   engineTest("the engine's health check finds the bridge well", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const { instance } = await bench.running({ image: await scratchImage(engine()), health: { interval: "1s" } });
     const health = async () => (await bench.runtime.inspect(instance.id, bench.deadline())).instance.health;
     await until("healthy", async () => (await health()) === "healthy", 20_000);
   });
 
   engineTest("1,000 processes that lost their parent leave no zombie, within the limit of processes", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const { addresses, token } = await bench.running({ image: await muslImage(engine()), limits: { pids: 64 } });
     await callOnce(addresses, token, "orphans");
     await until("no zombie", async () => ((await callOnce(addresses, token, "where")) as Where).zombies === 0);
@@ -141,7 +143,7 @@ describe("any image, with the bridge injected", () => {
 
 describe("folders of the image that are root's", () => {
   engineTest("/tmp and declared volumes can be written by the user all the same", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const server = { kind: "file", name: "server", path: await nativeServer("static"), mode: 0o755 } as const;
     const folders = ["tmp", "data"].map((name) => ({ kind: "folder", name, mode: 0o755 }) as const);
     const changes = ['ENTRYPOINT ["/server"]', "VOLUME /data", "USER 1234"];
@@ -159,26 +161,20 @@ describe("volumes", () => {
   engineTest(
     "a new named volume belongs to the container's user, whoever that is, and keeps what is in it",
     async () => {
-      await using bench = await DockerBench.open();
-      const users: [user: string | undefined, changes: string[]][] = [
-        ["1000:1000", []],
-        ["3000", []],
-        [undefined, ["USER 4000:1"]],
-        ["0", []],
-      ];
-      for (const [user, changes] of users) {
-        const image = await scratchImage(engine(), changes);
-        const volumes = [`${bench.volume()}:/data:rw`];
-        const body = { image, args: ["/data/probe"], volumes, ...(user ? { user } : {}) };
-        expect((await ask(bench, body)).data).toBe(true);
-        const readOnly = { ...body, volumes: [`${volumes[0]?.replace(":rw", "")}`] };
-        expect((await ask(bench, readOnly)).data).toBe(false);
-      }
+      const bench = await shared();
+      const image = await scratchImage(engine());
+      const volume = bench.volume();
+      const body = { image, args: ["/data/probe"], user: "3000", volumes: [`${volume}:/data:rw`] };
+      expect((await ask(bench, body)).data).toBe(true);
+      expect((await ask(bench, { ...body, volumes: [`${volume}:/data`] })).data).toBe(false);
+      const ofImage = await scratchImage(engine(), ["USER 4000:1"]);
+      const other = { image: ofImage, args: ["/data/probe"], volumes: [`${bench.volume()}:/data:rw`] };
+      expect((await ask(bench, other)).data).toBe(true);
     },
   );
 
   engineTest("a user by name is looked up in the image", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const image = await testImage(
       engine(),
       "named-user",
@@ -199,7 +195,7 @@ describe("volumes", () => {
   });
 
   engineTest("a volume is not removed with its server", async () => {
-    await using bench = await DockerBench.open();
+    const bench = await shared();
     const volume = bench.volume();
     const { instance } = await bench.created({ image: await scratchImage(engine()), volumes: [`${volume}:/data:rw`] });
     await bench.runtime.remove(instance.id, bench.deadline());

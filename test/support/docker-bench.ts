@@ -1,4 +1,5 @@
 /** What the tests of the Docker runtime share: a manager's worth of it, servers of it, and nothing left afterwards. */
+import { afterAll } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,6 +22,18 @@ export interface Running {
   instance: Instance;
   addresses: Address[];
   token: string;
+}
+
+/** One bench for all tests of a file: the engine takes longest for networks. Opened at its first use. */
+export function sharedBench(): () => Promise<DockerBench> {
+  let opened: Promise<DockerBench> | undefined;
+  afterAll(async () => {
+    await (await opened)?.[Symbol.asyncDispose]();
+  }, 60_000);
+  return () => {
+    opened ??= DockerBench.open();
+    return opened;
+  };
 }
 
 export class DockerBench implements AsyncDisposable {
