@@ -1,10 +1,13 @@
 /** The engine's container calls, each as a small function with a schema for what is used of the answer. */
 import type { Readable } from "node:stream";
 import * as v from "valibot";
-import type { Deadline } from "../base/deadline.ts";
+import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { firstEntry, type ReadEntry } from "./archive.ts";
 import type { Engine } from "./engine.ts";
+
+/** An engine that takes longer to create a container does not create it any more. */
+const CREATE_MS = 60_000;
 
 const strings = v.optional(v.nullable(v.array(v.string())));
 const stringMap = v.optional(v.nullable(v.record(v.string(), v.string())));
@@ -109,12 +112,16 @@ export async function createContainer(
   deadline: Deadline,
 ): Promise<string> {
   const what = `creating the container ${name ?? `from ${config.Image}`}`;
-  const answer = await engine.call(
-    { what, method: "POST", path: "/containers/create", query: { name }, body: config },
-    created,
-    deadline,
-  );
-  return answer.Id;
+  const request = { what, method: "POST", path: "/containers/create", query: { name }, body: config } as const;
+  // The engine goes on with what was given up: whoever asked would never learn the id, and the container would stay.
+  const creating = engine.call(request, created, Deadline.in(CREATE_MS));
+  try {
+    return (await deadline.race(what, creating)).Id;
+  } catch (error) {
+    const tooLate = creating.then(({ Id }) => removeContainer(engine, Id, Deadline.in(CREATE_MS)));
+    tooLate.catch(() => {});
+    throw error;
+  }
 }
 
 /** `undefined` where there is no such container. */

@@ -8,6 +8,7 @@ import { withCarrier } from "../../src/runtime/carrier.ts";
 import { BRIDGE_HOME, ensureBridgeVolume } from "../../src/runtime/inject.ts";
 import type { Progress } from "../../src/runtime/runtime.ts";
 import { engine, engineTest } from "../support/engine.ts";
+import { until } from "../support/until.ts";
 import { scratchImage } from "../support/images.ts";
 
 const soon = () => Deadline.in(30_000);
@@ -29,7 +30,13 @@ async function withBridge(body: (files: BridgeFiles, name: string) => Promise<vo
     const left = await listContainers(engine(), { name: [name] }, soon());
     expect(left).toEqual([]);
   } finally {
-    await removeVolume(engine(), name, soon());
+    // A carrier that was given up while the engine made it is removed as soon as the engine has made it.
+    await until("the volume is free", () =>
+      removeVolume(engine(), name, soon()).then(
+        () => true,
+        () => false,
+      ),
+    );
   }
 }
 
