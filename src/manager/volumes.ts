@@ -88,7 +88,7 @@ export class Volumes {
     const reader = new BackupReader(archive, { limits: backupLimits(bytesMax), outwardLinks });
     const parts = reader.parts();
     // Before anything is made: what is no backup at all shows in its first bytes.
-    const first = await parts.next();
+    const first = await Deadline.in(LOOK_MS, signal).race(`the beginning of the backup for ${name}`, parts.next());
     if (!before) await store.create(name, Deadline.in(LOOK_MS, signal));
     try {
       const whole = thenLook(startingWith(first, parts), async () => {

@@ -8,6 +8,9 @@ import { shownName, type TarHeader } from "../base/tar.ts";
 /** The folder in the archive that is the volume. */
 export const BACKUP_ROOT = "volume/";
 
+/** Begins the name of a folder in a volume's root in which a restore's files wait. It is in no backup. */
+export const BACKUP_STAGE = ".linkspan-restore-";
+
 export interface BackupLimits {
   /** Files, folders and links. */
   entries: number;
@@ -92,6 +95,7 @@ export class BackupRules {
       throw refused("it does not begin with the volume's own folder");
     }
     if (path.length > PATH_BYTES_MAX || last.length > NAME_BYTES_MAX) throw refused("a name is longer than Linux has");
+    if (path.startsWith(BACKUP_ROOT + BACKUP_STAGE)) throw refused(`${shownPath(name)} is a name of Linkspan's own`);
     if (last === "" || last === "." || last === ".." || path.includes("\0")) {
       throw refused(`${shownPath(name)} is no name of a file`);
     }

@@ -94,8 +94,11 @@ export async function* writeBackup(
   yield* pieces.end();
 }
 
-/** The archive of parts as the engine unpacks it: written anew, so that nobody reads it another way than it was checked. */
-export async function* tarOf(parts: AsyncIterable<TarPart>): AsyncGenerator<Uint8Array> {
+/**
+ * The archive of parts as the engine unpacks it: written anew, so that nobody reads it another way than it was checked.
+ * `folder` comes before every name, and ends with `/`.
+ */
+export async function* tarOf(parts: AsyncIterable<TarPart>, folder = ""): AsyncGenerator<Uint8Array> {
   const pieces = new Pieces();
   let size = 0;
   for await (const part of parts) {
@@ -104,8 +107,10 @@ export async function* tarOf(parts: AsyncIterable<TarPart>): AsyncGenerator<Uint
       continue;
     }
     yield* pieces.add(tarPadding(size));
-    size = part.header.size;
-    yield* pieces.add(tarHeader(part.header));
+    const { header } = part;
+    size = header.size;
+    const link = header.kind === "hardlink" ? `${folder}${header.link}` : header.link;
+    yield* pieces.add(tarHeader({ ...header, name: `${folder}${header.name}`, link }));
   }
   yield* pieces.add(tarPadding(size));
   yield* pieces.add(TAR_END);

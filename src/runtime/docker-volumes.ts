@@ -23,11 +23,12 @@ import {
   volumeUses,
 } from "../docker/volumes.ts";
 import { tarOf } from "../model/backup.ts";
+import { BACKUP_STAGE } from "../model/backup-rules.ts";
 import { openCarrier } from "./carrier.ts";
 import { LABEL, MANAGED_BY } from "./labels.ts";
 import type { StoredVolume, VolumeStore } from "./volume-store.ts";
 import { runSwap } from "./volume-helper.ts";
-import { STAGE, VOLUME_HOME } from "./volume-swap.ts";
+import { VOLUME_HOME } from "./volume-swap.ts";
 
 /** Single calls of the engine. */
 const CALL_MS = 60_000;
@@ -118,13 +119,16 @@ export class DockerVolumes implements VolumeStore {
     const engine = await this.engine(opening);
     // First, because without it nothing can be put in place.
     const bridgeVolume = await this.bridgeVolume(engine, opening);
-    const stage = `${STAGE}${randomBytes(6).toString("hex")}`;
+    const stage = `${BACKUP_STAGE}${randomBytes(6).toString("hex")}`;
     const swap = { volume: name, bridgeVolume, stage };
-    await using carrier = await openCarrier(engine, { volume: name, target: VOLUME_HOME, readOnly: false }, opening);
-    const folder = archiveOf([{ kind: "folder", name: stage, mode: 0o700 }]);
-    await putArchive(engine, carrier.id, VOLUME_HOME, folder, opening);
+    const fill = async () => {
+      await using carrier = await openCarrier(engine, { volume: name, target: VOLUME_HOME, readOnly: false }, opening);
+      const folder = archiveOf([{ kind: "folder", name: stage, mode: 0o700 }]);
+      await putArchive(engine, carrier.id, VOLUME_HOME, folder, opening);
+      await putFiles(engine, carrier.id, tarOf(parts, `${VOLUME_HOME.slice(1)}/${stage}/`), signal);
+    };
     try {
-      await putFiles(engine, carrier.id, `${VOLUME_HOME}/${stage}`, parts, signal);
+      await fill();
       await runSwap(engine, { ...swap, action: "take" }, Deadline.in(SWAP_MS));
     } catch (error) {
       // What cannot be removed now is removed by a later restore.
@@ -138,8 +142,7 @@ export class DockerVolumes implements VolumeStore {
 async function putFiles(
   engine: Engine,
   id: string,
-  path: string,
-  parts: AsyncIterable<TarPart>,
+  files: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
   const stalled = new AbortController();
@@ -149,7 +152,7 @@ async function putFiles(
     if (turn) timer = setTimeout(() => stalled.abort(), STALL_MS);
   };
   const archive = async function* () {
-    for await (const bytes of tarOf(parts)) {
+    for await (const bytes of files) {
       engineHas(true);
       yield bytes;
       engineHas(false);
@@ -158,7 +161,8 @@ async function putFiles(
   };
   try {
     const deadline = Deadline.in(WRITE_MS, AbortSignal.any([signal, stalled.signal]));
-    await putArchive(engine, id, path, Readable.from(archive(), { objectMode: false }), deadline);
+    // At the root, because the engine looks for the target of a hard link from there and else takes its set-user-id bit.
+    await putArchive(engine, id, "/", Readable.from(archive(), { objectMode: false }), deadline);
   } catch (error) {
     if (!stalled.signal.aborted) throw error;
     throw new Fault("timeout", `the engine has taken no file for ${STALL_MS / 1000} s`, { cause: error });
@@ -193,7 +197,7 @@ function isOurTool({ labels }: VolumeUse): boolean {
 
 /** What waits for a restore to end, or was left by one, is no part of the volume. */
 async function* withoutStages(parts: AsyncIterable<TarPart>): AsyncGenerator<TarPart> {
-  const prefix = `${VOLUME_HOME.slice(1)}/${STAGE}`;
+  const prefix = `${VOLUME_HOME.slice(1)}/${BACKUP_STAGE}`;
   let skipped = false;
   for await (const part of parts) {
     if (part.kind === "entry") skipped = part.header.name.startsWith(prefix);

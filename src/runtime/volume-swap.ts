@@ -7,6 +7,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -17,20 +18,20 @@ import {
   utimesSync,
 } from "node:fs";
 import { join } from "node:path";
+import { BACKUP_STAGE } from "../model/backup-rules.ts";
 
 /** Where the volume is mounted, and the name of the folder in an archive of its files. */
 export const VOLUME_HOME = "/volume";
-/** Begins the name of a folder in which files wait. No part of the volume for anybody else. */
-export const STAGE = ".linkspan-restore-";
 /** A stage of this age has lost its manager. */
 const OLD_MS = 24 * 3_600_000;
 const OLD_FILES = "old";
 
 export async function volumeSwapMain([action = "", stage = "", root = VOLUME_HOME]: string[]): Promise<number> {
   try {
-    if (!stage.startsWith(STAGE) || stage.includes("/")) throw new Error(`${stage} is no folder for this`);
+    if (!stage.startsWith(BACKUP_STAGE) || stage.includes("/")) throw new Error(`${stage} is no folder for this`);
     if (action !== "take" && action !== "drop") throw new Error("expected take or drop");
     const times = action === "take" ? take(root, stage) : undefined;
+    if (hasOldFiles(join(root, stage))) throw new Error(`${stage} has the only copy of files`);
     rmSync(join(root, stage), { recursive: true, force: true });
     dropOldStages(root);
     // Last: all of the above is a change of the folder.
@@ -56,7 +57,7 @@ function take(root: string, stage: string): { atime: Date; mtime: Date } {
       [fresh, root],
     ] as const) {
       for (const name of readdirSync(from, { encoding: "buffer" })) {
-        if (from === root && name.toString("latin1").startsWith(STAGE)) continue;
+        if (from === root && name.toString("latin1").startsWith(BACKUP_STAGE)) continue;
         renameSync(inside(from, name), inside(to, name));
         moved.push([inside(from, name), inside(to, name)]);
       }
@@ -92,7 +93,13 @@ function flush(folder: string): void {
 function dropOldStages(root: string): void {
   for (const name of readdirSync(root)) {
     const path = join(root, name);
-    if (!name.startsWith(STAGE) || lstatSync(path).mtimeMs > Date.now() - OLD_MS) continue;
-    if (!readdirSync(path).includes(OLD_FILES)) rmSync(path, { recursive: true, force: true });
+    if (!name.startsWith(BACKUP_STAGE) || lstatSync(path).mtimeMs > Date.now() - OLD_MS) continue;
+    if (!hasOldFiles(path)) rmSync(path, { recursive: true, force: true });
   }
+}
+
+/** After an exchange that was neither finished nor taken back. */
+function hasOldFiles(stage: string): boolean {
+  const old = join(stage, OLD_FILES);
+  return existsSync(old) && readdirSync(old).length > 0;
 }

@@ -189,6 +189,7 @@ describe("what was forged is refused, though its checksum fits", () => {
     ["a hard link to itself", [{ name: "volume/a", kind: "hardlink", link: "volume/a" }]],
     ["a name of 256 bytes", [file(`volume/${"x".repeat(256)}`)]],
     ["the owner -1", [{ ...file("volume/a"), uid: 2 ** 32 - 1 }]],
+    ["a name of Linkspan's own", [{ name: "volume/.linkspan-restore-x/", kind: "folder" }]],
     ["a note in the wrong place", [file("linkspan-backup.json")]],
   ])("%s", async (_, entries) => {
     await expect(check(forge([ROOT, ...entries]))).rejects.toMatchObject({ kind: "invalid" });
