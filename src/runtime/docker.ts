@@ -104,11 +104,13 @@ export class DockerRuntime implements Runtime {
 
   async prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
     const engine = await this.engine(deadline);
-    await Promise.all([
+    const parts = await Promise.allSettled([
       this.bridgeVolume(engine, report, deadline),
       this.locks.run(spec.image, deadline, () => ensureImage(engine, spec, report, deadline)),
       this.network(engine, spec, deadline),
     ]);
+    // All have ended before one fails the whole: nothing goes on making networks behind the caller's back.
+    for (const part of parts) if (part.status === "rejected") throw part.reason;
   }
 
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {

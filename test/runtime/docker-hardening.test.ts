@@ -6,7 +6,7 @@ import { DockerBench } from "../support/docker-bench.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage, scratchImage } from "../support/images.ts";
 import { listContainers } from "../../src/docker/containers.ts";
-import { inspectNetwork, removeNetwork } from "../../src/docker/networks.ts";
+import { inspectNetwork, listNetworks, removeNetwork } from "../../src/docker/networks.ts";
 import { LABEL } from "../../src/runtime/labels.ts";
 import { open } from "../support/docker-subject.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
@@ -150,6 +150,10 @@ describe("what never stays behind", () => {
       kind: "not-found",
     });
     expect(await ours(bench)).toBe(0);
+    // The other preparations have ended, too: none of them makes a network after the clean-up.
+    await bench.runtime.clean(bench.instance, bench.deadline());
+    const mine = { label: [`${LABEL.instance}=${bench.instance}`] };
+    expect(await listNetworks(engine(), mine, bench.deadline())).toEqual([]);
   });
 
   engineTest("a start that fails leaves no container, and says why", async () => {
