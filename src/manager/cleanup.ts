@@ -137,11 +137,20 @@ export class Cleanup {
       image === undefined ? [] : this.strangers(image, deadline),
     ]);
     const candidates = await this.evidences.collect({ instances, networks, strangers }, owners, policy, deadline);
-    const judged = candidates.map((one) => ({ ...one, verdict: judge(one.evidence, policy) }));
-    const stays = new Set(judged.flatMap(({ instance, verdict }) => (instance && !verdict.reason ? [instance] : [])));
+    const judgeOne = (one: Candidate) => ({ ...one, verdict: judge(one.evidence, policy) });
+    const containers = candidates.filter(({ network }) => !network).map(judgeOne);
+    const goes = new Set(containers.flatMap(({ instance, verdict }) => (verdict.reason ? [instance?.id] : [])));
     // What stays may still need the network of its manager, also when it does not run now.
-    const needed = new Set([...stays].map(({ labels }) => labels[LABEL.instance]));
-    return judged.filter(({ network }) => !network || !needed.has(network.labels[LABEL.instance]));
+    const stays = new Set(
+      containers.flatMap(({ instance, verdict }) => (verdict.reason ? [] : [instance?.labels[LABEL.instance]])),
+    );
+    const attached = candidates.map((one) => {
+      if (!one.network) return [];
+      const { labels, users } = one.network;
+      const needed = stays.has(labels[LABEL.instance]) || users.some((id) => !goes.has(id));
+      return [judgeOne({ ...one, evidence: { ...one.evidence, needed } })];
+    });
+    return [...containers, ...attached.flat()];
   }
 
   private async strangers(image: string, deadline: Deadline): Promise<Instance[]> {
@@ -154,10 +163,7 @@ export class Cleanup {
   private async remove({ instance, network, server, token, evidence }: Judged, outer: Deadline): Promise<boolean> {
     const deadline = outer.within(REMOVE_MS);
     const { runtime } = this.house.ground;
-    if (network) {
-      await runtime.leftovers?.removeNetwork(network.id, deadline);
-      return true;
-    }
+    if (network) return await this.removeNetwork(network.id, deadline);
     if (!instance) return false;
     // In one turn: a client that comes now waits until this has ended, and starts the server anew.
     if (server) return !server.busy && this.house.books.wanted(server.name) === 0 && (await server.retire(deadline));
@@ -165,6 +171,18 @@ export class Cleanup {
     if (evidence.runs && evidence.sessions !== undefined && !(await endUnused(instance, token, deadline))) return false;
     await runtime.remove(instance.id, deadline);
     return true;
+  }
+
+  private async removeNetwork(id: string, deadline: Deadline): Promise<boolean> {
+    try {
+      await this.house.ground.runtime.leftovers?.removeNetwork(id, deadline);
+      return true;
+    } catch (error) {
+      const { kind } = Fault.from(error);
+      // Something is attached to it after all: one that stayed, or that somebody has attached meanwhile.
+      if (kind === "conflict" || kind === "forbidden") return false;
+      throw error;
+    }
   }
 
   private tell(removed: CleanupItem[], failed: CleanupItem[]): void {

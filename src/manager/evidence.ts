@@ -113,7 +113,10 @@ export class Evidences {
 
   private ofNetwork(network: OwnedNetwork, { standing }: OwnerView): Candidate {
     const ownerDeadMs = this.deadMs(network.labels, standing);
-    return { network, evidence: { ...BASE, kind: "network", owner: standing, ownerDeadMs, needed: network.inUse } };
+    return {
+      network,
+      evidence: { ...BASE, kind: "network", owner: standing, ownerDeadMs, needed: network.users.length > 0 },
+    };
   }
 
   /** What the manager itself does with it at this moment. */

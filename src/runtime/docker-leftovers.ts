@@ -27,7 +27,7 @@ export function dockerLeftovers({ engine: connect, instanceOf, local }: DockerAc
       return found.flatMap((network) => {
         if (!network) return [];
         const { Id: id, Name: name, Labels: labels, Containers: containers } = network;
-        return [{ id, name, labels: labels ?? {}, inUse: Object.keys(containers ?? {}).length > 0 }];
+        return [{ id, name, labels: labels ?? {}, users: Object.keys(containers ?? {}) }];
       });
     },
 

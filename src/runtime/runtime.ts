@@ -117,8 +117,8 @@ export interface OwnedNetwork {
   id: string;
   name: string;
   labels: Labels;
-  /** A container that runs is attached to it. */
-  inUse: boolean;
+  /** Ids of the containers that are attached to it and run. */
+  users: string[];
 }
 
 /** What there can be on an engine beside the instances that `list` finds. */
