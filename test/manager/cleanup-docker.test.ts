@@ -2,11 +2,13 @@
 import { expect } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
-  createContainer,
   type ContainerConfig,
+  createContainer,
   inspectContainer,
+  removeContainer,
   startContainer,
 } from "../../src/docker/containers.ts";
+import { removeImage } from "../../src/docker/images.ts";
 import { inspectNetwork } from "../../src/docker/networks.ts";
 import type { CleanupBody } from "../../src/model/cleanup.ts";
 import type { DataDir } from "../../src/manager/data-dir.ts";
@@ -151,9 +153,7 @@ engineTest(
     const runtimeOf = neighbourhood();
     await using stage = await openStage("legacy", { allowWeaker: false }, runtimeOf);
     await using containers = new Containers();
-    const mark = randomBytes(4).toString("hex");
-    const blank = [{ kind: "bytes", name: "mark", bytes: Buffer.from(mark) }] as const;
-    const image = await testImage(engine(), `legacy-${mark}`, [...blank], ['CMD ["/none"]']);
+    const image = await containers.image();
     const child = Bun.spawn(["true"]);
     await child.exited;
     const now = Math.floor(Date.now() / 1000);
