@@ -10,7 +10,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Api, serveApi } from "./api/server.ts";
-import { dataDir } from "./base/data-dir.ts";
+import { DATA_FILE, dataDir } from "./base/data-dir.ts";
 import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
@@ -78,7 +78,7 @@ export async function embeddedManager(): Promise<EmbeddedManager> {
   // It lives as long as its one client, and looks after its own: the shared manager does the rest.
   const settings = { ...merged, stopServersOnExit: true, cleanupInterval: 0, maxAge: 0 };
   const shared = asked.dataDir ?? dataDir(process.env);
-  const own = join(shared, "embedded", randomUUID().slice(0, 8));
+  const own = join(shared, DATA_FILE.embedded, randomUUID().slice(0, 8));
   const dir = openDataDir(own, SILENT);
   const close = () => {
     dir.close();

@@ -20,6 +20,8 @@ export const DATA_FILE = {
   pid: "manager.pid",
   state: "state.db",
   logs: "logs",
+  /** Data directories of managers inside fronts. */
+  embedded: "embedded",
 } as const;
 
 /** sockaddr_un holds 108 bytes on Linux and 104 on macOS; one is the ending NUL. */

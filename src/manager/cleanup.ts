@@ -8,9 +8,11 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CleanupBody, CleanupItem, CleanupReport } from "../model/cleanup.ts";
 import { LABEL, MANAGED_BY } from "../runtime/labels.ts";
+import { parseOwner } from "../runtime/owner.ts";
 import type { Instance, OwnedNetwork } from "../runtime/runtime.ts";
 import { dialControl } from "../transport/control.ts";
 import { type Candidate, Evidences, type Household } from "./evidence.ts";
+import { removeEmbeddedDirs } from "./embedded-dirs.ts";
 import { Owners } from "./owners.ts";
 import { Queue } from "./queue.ts";
 import { judge, type Policy, type Verdict } from "./reaper.ts";
@@ -119,7 +121,14 @@ export class Cleanup {
       REMOVALS_AT_ONCE,
       removeOne,
     );
-    if (!request.dryRun) this.tell(removed, failed);
+    if (!request.dryRun) {
+      const gone = new Set(removed.map(({ id }) => id));
+      const left = judged.filter(({ instance, network }) => !gone.has((instance ?? network)?.id ?? ""));
+      const dirs = left.map(({ instance, network }) => parseOwner((instance ?? network)?.labels[LABEL.owner])?.dir);
+      owners[Symbol.dispose]();
+      removeEmbeddedDirs(this.house.ground.home, new Set(dirs.filter((dir) => dir !== undefined)));
+      this.tell(removed, failed);
+    }
     const tookMs = Math.round(performance.now() - startedAt);
     return { dryRun: request.dryRun, removed, failed, kept, tookMs };
   }

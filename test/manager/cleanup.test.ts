@@ -1,8 +1,12 @@
 /** The reaper over real managers and real server processes: whose is removed, whose stays, and who wins a race. */
-import { expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { expect, setSystemTime, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SILENT } from "../../src/base/log.ts";
+import { openDataDir } from "../../src/manager/data-dir.ts";
+import { Manager } from "../../src/manager/manager.ts";
 import type { CleanupBody } from "../../src/model/cleanup.ts";
 import { ProcessRuntime } from "../../src/runtime/process.ts";
 import { dialSession } from "../../src/transport/session.ts";
@@ -131,6 +135,60 @@ test("idle for too long: what sessions started goes, what was started by name or
   expect(await ask(manager, ref, "echo", "again")).toContain("again");
   await manager.stop("named", soon());
   await until("what was stopped goes, too", async () => (await clean(stage, { dryRun: true })).kept === 0);
+});
+
+test("a clock that is set a day forward or back makes nothing old and nobody dead", async () => {
+  await using place = await neighbours("clock");
+  await using gone = await place.open("gone");
+  await gone.manager.start("left", PLAIN, quiet, soon());
+  await gone.manager.close(soon());
+  await using stage = await place.open("clock", {
+    servers: [{ name: "mine", ...PLAIN }],
+    cleanup: { intervalMs: 50, maxAgeMs: 3_600_000 },
+  });
+  const { manager } = stage;
+  manager.release((await manager.acquire(front("mine"), "front", quiet, soon())).session);
+  try {
+    for (const days of [1, -1]) {
+      setSystemTime(new Date(Date.now() + days * 86_400_000));
+      await passes(stage, 3);
+      expect((await runningIn(place.path)).length).toBe(2);
+    }
+  } finally {
+    setSystemTime();
+  }
+});
+
+test("the data directory of a front's own manager goes when nothing needs its key any more", async () => {
+  await using place = await neighbours("embedded");
+  await using other = await place.open("other");
+  const { path } = other.manager.dataDir;
+  const [used, unused, alive] = ["used", "unused", "alive"].map((name) => join(path, "embedded", name)) as [
+    string,
+    string,
+    string,
+  ];
+  openDataDir(unused, SILENT).close();
+  const living = openDataDir(alive, SILENT);
+  await mkdir(join(path, "embedded", "not-ours"));
+  const shared = new ProcessRuntime({ dataDir: place.path });
+  const open = () =>
+    new Manager({
+      runtime: shared,
+      dataDir: openDataDir(used, SILENT),
+      servers: [],
+      log: SILENT,
+      allowWeaker: true,
+      stopServersOnExit: false,
+    });
+  const embedded = open();
+  await embedded.start("lost", fixture("plain-server.ts", [], { lease: "none" }), quiet, soon());
+  await embedded.close(soon());
+  await clean(other);
+  expect([used, unused, alive].map((dir) => existsSync(dir))).toEqual([true, false, true]);
+  await clean(other, { force: true });
+  expect([used, alive, join(path, "embedded", "not-ours")].map((dir) => existsSync(dir))).toEqual([false, true, true]);
+  living.close();
 });
 
 test("another manager's lock, an unknown owner and a damaged label protect what they belong to", async () => {
