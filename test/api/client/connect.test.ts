@@ -38,7 +38,8 @@ test("twenty at once start one manager between them", async () => {
   await using dir = await dataDir("twenty");
   const runs = await Promise.all(Array.from({ length: 20 }, () => linkspan(["ps", "--json"], { env: dir.env })));
   expect(runs.map(({ code, err }) => `${code} ${err}`)).toEqual(runs.map(() => "0 "));
-  expect(await managersOf(dir.path)).toHaveLength(1);
+  // One that came too late to be the manager may still be about to end.
+  await until("one manager", async () => (await managersOf(dir.path)).length === 1);
 }, 60_000);
 
 test("a socket that a killed manager left behind is no manager, and in nobody's way", async () => {
