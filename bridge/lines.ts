@@ -154,7 +154,7 @@ export class LineSplitter {
   private skip(line: LongLine, piece: Uint8Array): void {
     line.bytes += piece.length;
     if (piece.length >= EXCERPT_BYTES) {
-      line.tail = piece.slice(-EXCERPT_BYTES);
+      line.tail = new Uint8Array(piece.subarray(-EXCERPT_BYTES));
       return;
     }
     const before = line.tail.subarray(Math.max(0, line.tail.length + piece.length - EXCERPT_BYTES));

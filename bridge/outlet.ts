@@ -37,8 +37,8 @@ export class Outlet {
       if (taken === bytes.length) return;
     }
     const rest = bytes.subarray(taken);
-    // A small range must not keep a large chunk alive while it waits.
-    this.queue.push(rest.length * 2 < rest.buffer.byteLength ? rest.slice() : rest);
+    // A small range must not keep a large chunk alive while it waits. (Not slice: a Buffer's is a view.)
+    this.queue.push(rest.length * 2 < rest.buffer.byteLength ? new Uint8Array(rest) : rest);
     this.queuedBytes += rest.length;
   }
 

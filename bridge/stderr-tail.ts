@@ -42,7 +42,8 @@ export class StderrTail {
 
   private remember(bytes: Uint8Array, start: number, end: number): void {
     if (end - start < 1 || (end - start === 1 && bytes[start] === 0x0d)) return;
-    this.last.push(bytes.slice(start, Math.min(end, start + LIMITS.stderrTailLineBytes)));
+    // A copy, so that the line does not keep its chunk alive.
+    this.last.push(new Uint8Array(bytes.subarray(start, Math.min(end, start + LIMITS.stderrTailLineBytes))));
     if (this.last.length > LIMITS.stderrTailLines) this.last.shift();
   }
 }

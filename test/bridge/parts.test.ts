@@ -151,7 +151,7 @@ describe("Outlet", () => {
     };
     const outlet = new Outlet(() => {});
     outlet.open(sink);
-    outlet.write(new Uint8Array(1_000_000).subarray(5, 10));
+    outlet.write(Buffer.alloc(1_000_000).subarray(5, 10));
     outlet.drain();
     expect(seen.at(-1)).toBe(5);
   });
