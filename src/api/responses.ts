@@ -78,9 +78,15 @@ export async function bytesResponse(
       clearTimeout(unread);
       if (next.done) return controller.close();
       controller.enqueue(next.value);
-      next = await source.next();
+      // Without a reason: Bun would print it. Whoever makes the bytes has said it already.
+      const cut = () => controller.error();
+      try {
+        next = await source.next();
+      } catch {
+        return cut();
+      }
       unread = setTimeout(() => {
-        controller.error(new Fault("timeout", "the client reads nothing"));
+        cut();
         void source.return(undefined);
       }, UNREAD_MS);
     },
