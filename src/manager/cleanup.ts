@@ -3,7 +3,7 @@
  * (evidence), lets reaper.ts judge, and removes. One pass at a time. Whatever may have a session is asked once more in the
  * same step in which it is ended, by the only one who knows: its bridge.
  */
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CleanupBody, CleanupItem, CleanupReport } from "../model/cleanup.ts";
@@ -25,6 +25,8 @@ const PASS_MS = 120_000;
 const REMOVALS_AT_ONCE = 16;
 const ASK_MS = 2_000;
 const REMOVE_MS = 30_000;
+const NETWORK_ATTEMPTS = 4;
+const NETWORK_RETRY_MS = 250;
 
 export interface CleanupOptions {
   /** Between two passes; 0: only when somebody asks. */
@@ -182,15 +184,19 @@ export class Cleanup {
     return true;
   }
 
+  /** False when something is attached to it after all: one that stayed, or that somebody has attached meanwhile. */
   private async removeNetwork(id: string, deadline: Deadline): Promise<boolean> {
-    try {
-      await this.house.ground.runtime.leftovers?.removeNetwork(id, deadline);
-      return true;
-    } catch (error) {
-      const { kind } = Fault.from(error);
-      // Something is attached to it after all: one that stayed, or that somebody has attached meanwhile.
-      if (kind === "conflict" || kind === "forbidden") return false;
-      throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.house.ground.runtime.leftovers?.removeNetwork(id, deadline);
+        return true;
+      } catch (error) {
+        const { kind } = Fault.from(error);
+        if (kind !== "conflict" && kind !== "forbidden") throw error;
+        if (attempt === NETWORK_ATTEMPTS) return false;
+      }
+      // An engine under load still detaches a container whose removal it has confirmed.
+      await sleep(NETWORK_RETRY_MS, deadline.signal);
     }
   }
 
@@ -211,7 +217,10 @@ export class Cleanup {
 
 async function endUnused({ addresses }: Instance, token: string | undefined, deadline: Deadline): Promise<boolean> {
   await using control = await dialControl({ addresses, token }, {}, deadline.within(ASK_MS));
-  return await control.drainWhenIdle(deadline.within(ASK_MS));
+  if (!(await control.drainWhenIdle(deadline.within(ASK_MS)))) return false;
+  // A process that ends by itself is less work for the engine than one that it has to kill.
+  await control.closed(deadline.within(ASK_MS)).catch(() => {});
+  return true;
 }
 
 function itemOf({ instance, network, verdict }: Judged, why = verdict.why): CleanupItem {
