@@ -16,10 +16,7 @@ export const restart = command({
     const client = await reach();
     const names = await chosenNames(client, args, all);
     const progress = showProgress();
-    try {
-      await toEach(names, json, (name) => client.restart(name, { ...deadlineOf(timeout), report: progress.report }));
-    } finally {
-      progress.end();
-    }
+    const again = (name: string) => client.restart(name, { ...deadlineOf(timeout), report: progress.report });
+    await toEach(names, json, again, progress);
   },
 });

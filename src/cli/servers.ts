@@ -5,6 +5,7 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { duration } from "../model/units.ts";
 import type { ServerState, ServerView } from "../model/views.ts";
+import type { ProgressLine } from "./progress.ts";
 import { onStdout, oneLine, print, printJson } from "./terminal.ts";
 
 /** Servers for which something exists that runs, or that should and does not. */
@@ -30,8 +31,15 @@ export async function chosenNames(client: ManagerClient, names: string[], all: b
  * Does the same to each server, all at once; one that fails does not keep the others from it. Prints the names that
  * worked (JSON: what the work resolved to), then throws one fault for all that did not.
  */
-export async function toEach<T>(names: string[], json: boolean, work: (name: string) => Promise<T>): Promise<void> {
+export async function toEach<T>(
+  names: string[],
+  json: boolean,
+  work: (name: string) => Promise<T>,
+  progress?: ProgressLine,
+): Promise<void> {
   const settled = await Promise.allSettled(names.map(work));
+  // The names must not land behind a spinner.
+  progress?.end();
   const results: T[] = [];
   const failures: { server: string; fault: Fault }[] = [];
   for (const [at, outcome] of settled.entries()) {

@@ -13,13 +13,9 @@ export const start = command({
   options: v.object({ timeout: timeoutOption }),
   async run({ args, options: { timeout }, json }) {
     const client = await reach();
+    const names = await chosenNames(client, args, false);
     const progress = showProgress();
-    try {
-      await toEach(await chosenNames(client, args, false), json, (name) =>
-        client.start(name, undefined, { ...deadlineOf(timeout), report: progress.report }),
-      );
-    } finally {
-      progress.end();
-    }
+    const begin = (name: string) => client.start(name, undefined, { ...deadlineOf(timeout), report: progress.report });
+    await toEach(names, json, begin, progress);
   },
 });

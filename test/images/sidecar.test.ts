@@ -79,7 +79,7 @@ describe("the sidecar of images/sidecar", () => {
           Init: true,
           ReadonlyRootfs: true,
           CapDrop: ["ALL"],
-          Tmpfs: { "/tmp": "mode=1777" },
+          Tmpfs: { "/tmp": "uid=65532,gid=65532" },
           NetworkMode: "host",
           GroupAdd: [String(gid)],
           Binds: [`${endpoint.path}:/var/run/docker.sock`, `${data}:/data`],
