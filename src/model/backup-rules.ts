@@ -16,7 +16,7 @@ export interface BackupLimits {
   entries: number;
   /** Content of all files, bytes. */
   bytes: number;
-  /** Unpacked to packed, looked at after the first `RATIO_FREE_BYTES`; absent: any. */
+  /** Unpacked to packed, looked at after the first `RATIO_FREE_BYTES`; no limit when absent. */
   ratio?: number;
 }
 

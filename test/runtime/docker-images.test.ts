@@ -38,11 +38,11 @@ describe("any image, with the bridge injected", () => {
   for (const [name, make, program] of images) {
     engineTest(`${name}: its own entrypoint, command, working directory and user`, async () => {
       const bench = await shared();
-      const image = await make(engine(), ['CMD ["one","two words"]', "WORKDIR /work/deep", "USER 1234:4321"]);
+      const image = await make(engine(), ['CMD ["one","two words"]', "WORKDIR /srv/deep", "USER 1234:4321"]);
       expect(await ask(bench, { image })).toMatchObject({
         uid: 1234,
         gid: 4321,
-        cwd: "/work/deep",
+        cwd: "/srv/deep",
         argv: [program, "one", "two words"],
         root: false,
         tmp: true,
