@@ -9,7 +9,6 @@ import {
   healthy,
   IMAGES,
   logOf,
-  managerImage,
   readToken,
   RUN,
   run,
@@ -73,7 +72,7 @@ describe("the sidecar of images/sidecar", () => {
       volumes.push(data);
       const server = `e${RUN}`;
       const id = await run({
-        Image: await managerImage(),
+        Image: await trustingImage(),
         Cmd: ["serve", "--port", String(port), "--tcp-port", "0", "--stop-servers-on-exit"],
         HostConfig: {
           Init: true,
