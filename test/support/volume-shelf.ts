@@ -6,12 +6,12 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract } from "tar-stream";
 import { Deadline } from "../../src/base/deadline.ts";
-import { TAR_END } from "../../src/base/tar.ts";
+import { TAR_END, tarHeader } from "../../src/base/tar.ts";
 import { at, listContainers, putArchive } from "../../src/docker/containers.ts";
 import { createVolume, removeVolume, volumeUses } from "../../src/docker/volumes.ts";
 import { openCarrier } from "../../src/runtime/carrier.ts";
 import { LABEL, MANAGED_BY } from "../../src/runtime/labels.ts";
-import { entry, type Forged } from "./backups.ts";
+import { entry, type Forged, header } from "./backups.ts";
 import { tempDir } from "./cli.ts";
 import { engine } from "./engine.ts";
 
@@ -37,9 +37,24 @@ export class VolumeShelf implements AsyncDisposable {
 
   /** Adds entries; their names begin with `volume/`. */
   async put(name: string, entries: readonly (Forged | Uint8Array)[]): Promise<void> {
-    const archive = Buffer.concat([...entries.map((one) => (one instanceof Uint8Array ? one : entry(one))), TAR_END]);
+    await this.unpack(name, [...entries.map((one) => (one instanceof Uint8Array ? one : entry(one))), TAR_END]);
+  }
+
+  /** Adds the file `volume/large` of so many pieces of 64 KiB, every other one of which no compression makes smaller. */
+  async putLarge(name: string, pieces: number): Promise<void> {
+    const noise = crypto.getRandomValues(Buffer.alloc(65_536));
+    const zeros = Buffer.alloc(65_536);
+    const archive = function* () {
+      yield tarHeader(header({ name: "volume/large", size: pieces * noise.length }));
+      for (let at = 0; at < pieces; at++) yield at % 2 === 0 ? noise : zeros;
+      yield TAR_END;
+    };
+    await this.unpack(name, archive());
+  }
+
+  private async unpack(name: string, archive: Iterable<Uint8Array>): Promise<void> {
     await using carrier = await openCarrier(engine(), { volume: name, target: "/volume", readOnly: false }, soon());
-    await putArchive(engine(), carrier.id, "/", Readable.from([archive]), soon());
+    await putArchive(engine(), carrier.id, "/", Readable.from(archive, { objectMode: false }), soon());
   }
 
   /** Everything about every file as GNU tar shows it, and the hash of each content. */
