@@ -20,9 +20,9 @@ async function run(): Promise<number> {
     case "mcp":
       return (await import("./front/main.ts")).frontMain(rest, embedded);
     case "volume-swap":
-      return (await import("./runtime/volume-swap.ts")).volumeSwapMain(rest);
+      return (await import("./runtime/docker/volume-swap.ts")).volumeSwapMain(rest);
     case "process-shim":
-      return (await import("./runtime/process-shim.ts")).processShimMain(rest);
+      return (await import("./runtime/process/shim.ts")).processShimMain(rest);
     case "serve":
       return (await import("./serve.ts")).serveMain(rest);
     default:

@@ -5,11 +5,11 @@ import type { EngineCheck } from "./cli/command.ts";
 import { findEndpoint, formatEndpoint, isLocal } from "./docker/endpoint.ts";
 import { Engine } from "./docker/engine.ts";
 import { removeVolume } from "./docker/volumes.ts";
-import { bridgeFilesFor } from "./runtime/bridge-release.ts";
-import { DockerRuntime } from "./runtime/docker.ts";
-import { copyToVolume } from "./runtime/folder-volume.ts";
+import { bridgeFilesFor } from "./runtime/docker/bridge-release.ts";
+import { DockerRuntime } from "./runtime/docker/docker.ts";
+import { copyToVolume } from "./runtime/process/folder-volume.ts";
 import type { Report } from "./runtime/runtime.ts";
-import { type WrapRequest, wrapImage } from "./runtime/wrap.ts";
+import { type WrapRequest, wrapImage } from "./runtime/docker/wrap.ts";
 
 const PROBE_MS = 10_000;
 const COPY_MS = 60_000;

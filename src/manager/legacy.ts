@@ -1,6 +1,6 @@
 /** The process for which a container was made, as its session label tells: `mcp-session-{PPID}-{PID}-{timestamp}[-{terminal}]`. */
 import { LABEL } from "../runtime/labels.ts";
-import { startedAtMs } from "../runtime/process-identity.ts";
+import { startedAtMs } from "../runtime/process/identity.ts";
 import type { Labels } from "../runtime/runtime.ts";
 import type { Evidence } from "./reaper.ts";
 

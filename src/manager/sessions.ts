@@ -1,5 +1,5 @@
 /** The books: which client has a session with which server. The bridge owns the sessions, this knows whose they are. */
-import { identify } from "../runtime/process-identity.ts";
+import { identify } from "../runtime/process/identity.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { SessionView } from "../model/views.ts";
 

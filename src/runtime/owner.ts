@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import * as v from "valibot";
-import { identify, isAlive } from "./process-identity.ts";
+import { identify, isAlive } from "./process/identity.ts";
 
 const short = v.pipe(v.string(), v.maxLength(128));
 

@@ -12,8 +12,8 @@ export interface RuntimeOptions {
 
 /** A new runtime is one entry here and one call of the contract suite. */
 const RUNTIMES: { [K in RuntimeKind]: (options: RuntimeOptions) => Promise<Runtime> } = {
-  docker: async (options) => new (await import("./docker.ts")).DockerRuntime(options),
-  process: async (options) => new (await import("./process.ts")).ProcessRuntime(options),
+  docker: async (options) => new (await import("./docker/docker.ts")).DockerRuntime(options),
+  process: async (options) => new (await import("./process/process.ts")).ProcessRuntime(options),
 };
 
 /**

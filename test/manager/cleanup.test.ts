@@ -8,7 +8,7 @@ import { SILENT } from "../../src/base/log.ts";
 import { openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager } from "../../src/manager/manager.ts";
 import type { CleanupBody } from "../../src/model/cleanup.ts";
-import { ProcessRuntime } from "../../src/runtime/process.ts";
+import { ProcessRuntime } from "../../src/runtime/process/process.ts";
 import { dialSession } from "../../src/transport/session.ts";
 import { SEED } from "../support/seed.ts";
 import { until } from "../support/until.ts";

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { IdleClock } from "../../src/manager/idle.ts";
 import { clientOf } from "../../src/manager/legacy.ts";
 import { type Evidence, judge, type Policy } from "../../src/manager/reaper.ts";
-import { startedAtMs } from "../../src/runtime/process-identity.ts";
+import { startedAtMs } from "../../src/runtime/process/identity.ts";
 import { ownerLabel, parseOwner } from "../../src/runtime/owner.ts";
 import { seeded } from "../support/seed.ts";
 

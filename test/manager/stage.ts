@@ -9,7 +9,7 @@ import { type DataDir, openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager, type ManagerOptions } from "../../src/manager/manager.ts";
 import type { ServerBody, ServerBodyInput } from "../../src/model/server-spec.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
-import { ProcessRuntime } from "../../src/runtime/process.ts";
+import { ProcessRuntime } from "../../src/runtime/process/process.ts";
 import { dialSession } from "../../src/transport/session.ts";
 import { parseBody } from "./specs.ts";
 

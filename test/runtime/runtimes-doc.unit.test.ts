@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import * as v from "valibot";
 import { serverSpec } from "../../src/model/server-spec.ts";
-import { processGaps } from "../../src/runtime/process-plan.ts";
+import { processGaps } from "../../src/runtime/process/plan.ts";
 
 /** The setting in the first column of docs/runtimes.md → what its column says of processes. */
 async function documented(): Promise<Map<string, string>> {

@@ -10,7 +10,7 @@ import { SILENT } from "../../src/base/log.ts";
 import { openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager } from "../../src/manager/manager.ts";
 import type { ServerBodyInput } from "../../src/model/server-spec.ts";
-import { ProcessRuntime } from "../../src/runtime/process.ts";
+import { ProcessRuntime } from "../../src/runtime/process/process.ts";
 import { open } from "./docker-subject.ts";
 
 export interface ApiUnderTest extends AsyncDisposable {

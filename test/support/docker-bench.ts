@@ -9,7 +9,7 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { inspectContainer, type ContainerInfo } from "../../src/docker/containers.ts";
 import { removeVolume } from "../../src/docker/volumes.ts";
 import { serverSpec, type ServerBodyInput, type ServerSpec } from "../../src/model/server-spec.ts";
-import type { DockerOptions, DockerRuntime } from "../../src/runtime/docker.ts";
+import type { DockerOptions, DockerRuntime } from "../../src/runtime/docker/docker.ts";
 import { LABEL, MANAGED_BY } from "../../src/runtime/labels.ts";
 import type { Address, Instance, Ownership } from "../../src/runtime/runtime.ts";
 import { configure } from "./contract-client.ts";

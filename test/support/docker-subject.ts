@@ -1,7 +1,7 @@
 /** The Docker runtime as tests open it: with the compiled executable as its bridge, because the tests run from source. */
 import { join } from "node:path";
-import { type BridgeFiles, describeBridge } from "../../src/runtime/bridge-files.ts";
-import { type DockerOptions, DockerRuntime } from "../../src/runtime/docker.ts";
+import { type BridgeFiles, describeBridge } from "../../src/runtime/docker/bridge-files.ts";
+import { type DockerOptions, DockerRuntime } from "../../src/runtime/docker/docker.ts";
 import { BINARY } from "./binary.ts";
 
 let files: Promise<BridgeFiles> | undefined;

@@ -9,7 +9,7 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { TAR_END, tarHeader } from "../../src/base/tar.ts";
 import { at, listContainers, putArchive } from "../../src/docker/containers.ts";
 import { createVolume, removeVolume, volumeUses } from "../../src/docker/volumes.ts";
-import { openCarrier } from "../../src/runtime/carrier.ts";
+import { openCarrier } from "../../src/runtime/docker/carrier.ts";
 import { LABEL, MANAGED_BY } from "../../src/runtime/labels.ts";
 import { entry, type Forged, header } from "./backups.ts";
 import { tempDir } from "./cli.ts";

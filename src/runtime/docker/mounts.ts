@@ -1,0 +1,114 @@
+/** Volumes and binds of a spec → mounts. A bind is checked on its canonical path; dangerous ones are refused. */
+import { realpath, stat } from "node:fs/promises";
+import { posix } from "node:path";
+import { Fault } from "../../base/fault.ts";
+import type { Mount } from "../../docker/containers.ts";
+import type { ServerSpec, Volume } from "../../model/server-spec.ts";
+import { BRIDGE_HOME } from "./inject.ts";
+
+/** No server sees these, anything inside them, or anything that contains them. */
+const PROTECTED = [
+  "/boot",
+  "/dev",
+  "/etc",
+  "/proc",
+  "/run",
+  "/sys",
+  "/var/lib/containerd",
+  "/var/lib/containers",
+  "/var/lib/docker",
+  "/var/run",
+];
+
+/** Programs and libraries of the system: a server may read them, never write. */
+const READ_ONLY = ["/bin", "/lib", "/lib64", "/sbin", "/usr"];
+
+export interface BindPolicy {
+  /** Further paths to protect: the engine's socket, the data directory. */
+  protect: string[];
+  /** Whether the engine sees this machine's files. */
+  local: boolean;
+}
+
+/** Faults: `invalid` (missing or refused source, target where the bridge is), `unsupported` (bind on a remote engine). */
+export async function mountsOf(spec: ServerSpec, policy: BindPolicy): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  for (const volume of spec.volumes) {
+    const target = posix.normalize(volume.target).replace(/(?<=.)\/$/, "");
+    if (target === "/" || overlaps(target, BRIDGE_HOME)) {
+      throw new Fault("invalid", `nothing can be mounted at ${volume.target}`, {
+        hint: "choose another target inside the container",
+      });
+    }
+    mounts.push(
+      isBind(volume)
+        ? await bindOf(volume, target, policy)
+        : { Type: "volume", Source: volume.source, Target: target, ReadOnly: volume.readOnly },
+    );
+  }
+  return mounts;
+}
+
+/**
+ * `uid:gid` of the first folder of this machine among the mounts; undefined where there is none, or it is root's.
+ * A server of an image that we made runs as that user, so that it can read and write what it was given.
+ */
+export async function ownerOfBinds(mounts: readonly Mount[]): Promise<string | undefined> {
+  const bind = mounts.find((mount) => mount.Type === "bind");
+  if (!bind?.Source) return undefined;
+  const { uid, gid } = await stat(bind.Source);
+  return uid === 0 ? undefined : `${uid}:${gid}`;
+}
+
+export function isBind(volume: Volume): boolean {
+  return volume.source.startsWith("/");
+}
+
+async function bindOf(volume: Volume, target: string, policy: BindPolicy): Promise<Mount> {
+  if (!policy.local) {
+    throw new Fault("unsupported", `the engine runs on another machine and does not see ${volume.source}`, {
+      hint: "use a named volume",
+    });
+  }
+  const source = await realpath(volume.source).catch((cause: unknown) => {
+    throw new Fault("invalid", `the folder ${volume.source} does not exist or cannot be read`, {
+      hint: "a bind needs an existing path on this machine",
+      cause,
+    });
+  });
+  const protect = await Promise.all(policy.protect.map((path) => realpath(path).catch(() => path)));
+  const reason = refusal(source, volume.readOnly, protect);
+  if (reason) {
+    const shown = source === volume.source ? source : `${volume.source} (${source})`;
+    throw new Fault("invalid", `${shown} is not mounted into a server: ${reason}`, {
+      hint: "mount a folder with just the files that the server needs",
+    });
+  }
+  return {
+    Type: "bind",
+    Source: source,
+    Target: target,
+    ReadOnly: volume.readOnly,
+    BindOptions: { Propagation: "rprivate" },
+  };
+}
+
+/** Why a canonical path must not be bound, or undefined. Pure. */
+export function refusal(path: string, readOnly: boolean, protect: readonly string[]): string | undefined {
+  if (path === "/") return "it is the whole file system";
+  const close = [...PROTECTED, ...protect].find((guarded) => overlaps(path, guarded));
+  if (close)
+    return path === close
+      ? "it is protected"
+      : `it ${contains(close, path) ? "lies in" : "contains"} ${close}, which is protected`;
+  const system = readOnly ? undefined : READ_ONLY.find((guarded) => contains(guarded, path));
+  return system && `${system} may only be mounted read-only`;
+}
+
+function overlaps(left: string, right: string): boolean {
+  return contains(left, right) || contains(right, left);
+}
+
+function contains(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}
