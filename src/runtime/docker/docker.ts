@@ -1,13 +1,7 @@
 /** Servers in containers of a Docker engine (or one that speaks its API, such as Podman's). */
 import { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import {
-  type ContainerInfo,
-  inspectContainer,
-  listContainers,
-  removeContainer,
-  startContainer,
-} from "../../docker/containers.ts";
+import { type ContainerInfo, inspectContainer, listContainers, startContainer } from "../../docker/containers.ts";
 import { type Endpoint, type Environment, findEndpoint, formatEndpoint, isLocal } from "../../docker/endpoint.ts";
 import { Engine } from "../../docker/engine.ts";
 import { openLogs } from "../../docker/logs.ts";
@@ -26,7 +20,7 @@ import { createNamed, identity } from "./naming.ts";
 import { canStart, ensureNetwork, removeNetworks, type ServerNetwork } from "./networks.ts";
 import { Reach } from "./reach.ts";
 import { DockerVolumes } from "./volumes.ts";
-import { endContainer, failedStart } from "./ends.ts";
+import { endContainer, failedStart, removeEnded } from "./ends.ts";
 import { ensureVolumes, ownVolume } from "./volume-owner.ts";
 import { watchContainers } from "./watch.ts";
 import { ensureBridgeVolume } from "./inject.ts";
@@ -119,7 +113,7 @@ export class DockerRuntime implements Runtime {
       const adopted = await this.find(spec, owner, deadline);
       if (adopted && (await canStart(engine, adopted.id, deadline))) return adopted;
       // Nobody can start it any more: its network was removed, as a prune does with networks where nothing runs.
-      if (adopted) await removeContainer(engine, adopted.id, deadline);
+      if (adopted) await removeEnded(engine, adopted.id, deadline);
       const image = await findImage(engine, spec, deadline);
       if (!image)
         throw new Fault("not-found", `the engine has no image ${spec.image}`, { hint: "prepare pulls or makes it" });
@@ -159,7 +153,7 @@ export class DockerRuntime implements Runtime {
   }
 
   async remove(id: string, deadline: Deadline): Promise<void> {
-    await removeContainer(await this.engine(deadline), id, deadline);
+    await removeEnded(await this.engine(deadline), id, deadline);
   }
 
   async list(labels: Labels, deadline: Deadline): Promise<Instance[]> {

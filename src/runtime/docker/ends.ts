@@ -1,12 +1,20 @@
 /** How a container ends: asked, forced, or before it ever ran. */
 import { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import { inspectContainer, signalContainer, unpauseContainer, waitForEnd } from "../../docker/containers.ts";
+import {
+  inspectContainer,
+  removeContainer,
+  signalContainer,
+  unpauseContainer,
+  waitForEnd,
+} from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { discardContainer } from "./carrier.ts";
 
 /** For finding out what became of a start. */
 const AFTERMATH_MS = 10_000;
+/** From SIGKILL to the end of a container; later it is removed by force. */
+const KILLED_MS = 10_000;
 
 /**
  * SIGTERM, a grace, SIGKILL; not the engine's own stop call, which counts in whole seconds.
@@ -25,6 +33,17 @@ export async function endContainer(engine: Engine, id: string, graceMs: number, 
   }
   await signalContainer(engine, id, "SIGKILL", deadline);
   await waitForEnd(engine, id, deadline);
+}
+
+/**
+ * Kills what runs, and removes it once it has ended. Not in one call with force: of many such calls at once the engine
+ * (20.10) leaves some containers attached to their network, which then cannot be removed until the engine is restarted.
+ */
+export async function removeEnded(engine: Engine, id: string, deadline: Deadline): Promise<void> {
+  if (await signalContainer(engine, id, "SIGKILL", deadline)) {
+    await waitForEnd(engine, id, deadline.within(KILLED_MS)).catch(() => {});
+  }
+  await removeContainer(engine, id, deadline);
 }
 
 /** Why a start failed. A container that has never run is removed, else it would stay `Created` for ever. */
