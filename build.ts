@@ -1,5 +1,6 @@
 /**
  * Builds dist/linkspan for this machine (elsewhere with `--outfile FILE`); `--all` builds every target and SHA256SUMS.
+ * `--version TEXT`: another version than package.json's, for tests of upgrades.
  *
  * A Linux build carries the loader and the C library that it was linked for (loader.tar): with them it runs as the
  * bridge in images that have another C library or none.
@@ -48,7 +49,8 @@ function thisMachine(): string {
 
 async function main(args: string[]): Promise<void> {
   const all = args.includes("--all");
-  const named = args.indexOf("--outfile");
+  const outfileAsked = valueOf(args, "--outfile");
+  const version = valueOf(args, "--version") ?? manifest.version;
   const targets = all ? TARGETS : TARGETS.filter((target) => target.name === thisMachine());
   if (targets.length === 0) throw new Error(`no build target for ${thisMachine()}`);
   const commit = await currentCommit();
@@ -56,12 +58,11 @@ async function main(args: string[]): Promise<void> {
   const files: string[] = [];
   for (const target of targets) {
     const suffix = target.name.startsWith("windows") ? ".exe" : "";
-    const outfile =
-      named < 0
-        ? join(dist, all ? `linkspan-${target.name}${suffix}` : `linkspan${suffix}`)
-        : resolve(args[named + 1] ?? "linkspan");
+    const outfile = outfileAsked
+      ? resolve(outfileAsked)
+      : join(dist, all ? `linkspan-${target.name}${suffix}` : `linkspan${suffix}`);
     const startedAt = performance.now();
-    await compile(target, commit, outfile);
+    await compile(target, version, commit, outfile);
     files.push(outfile);
     if (all && target.libc) files.push(await loaderForRelease(target));
     const size = Math.round(Bun.file(outfile).size / 1024 ** 2);
@@ -70,7 +71,12 @@ async function main(args: string[]): Promise<void> {
   if (all) await writeChecksums(files);
 }
 
-async function compile(target: Target, commit: string, outfile: string): Promise<void> {
+function valueOf(args: string[], option: string): string | undefined {
+  const at = args.indexOf(option);
+  return at < 0 ? undefined : args[at + 1];
+}
+
+async function compile(target: Target, version: string, commit: string, outfile: string): Promise<void> {
   const entrypoints = [join(root, "src/main.ts")];
   if (target.libc) entrypoints.push(await loaderArchive(target));
   await rm(outfile, { force: true });
@@ -85,7 +91,7 @@ async function compile(target: Target, commit: string, outfile: string): Promise
     loader: { ".tar": "file" },
     naming: { asset: "[name].[ext]" },
     define: {
-      LINKSPAN_VERSION: JSON.stringify(manifest.version),
+      LINKSPAN_VERSION: JSON.stringify(version),
       LINKSPAN_COMMIT: JSON.stringify(commit),
       LINKSPAN_TARGET: JSON.stringify(target.name),
     },

@@ -9,8 +9,17 @@ import type { Launch } from "./launch.ts";
 
 export type StageRuntime = "docker" | "process";
 
+export interface StageOptions {
+  /** Its servers run on after a SIGTERM, as users have it; the stage removes them at its end all the same. */
+  keepServers?: boolean;
+  /** Of the manager, beside the stage's own. */
+  env?: Record<string, string>;
+  args?: string[];
+}
+
 interface View {
   state: string;
+  reason?: string;
   sessions: number;
   container?: string;
   id?: string;
@@ -23,21 +32,35 @@ export class Stage implements AsyncDisposable {
     readonly tcpPort: number,
     private manager: Bun.Subprocess,
     private readonly runtime: StageRuntime,
+    private readonly options: StageOptions,
   ) {}
 
-  static async open(runtime: StageRuntime): Promise<Stage> {
+  static async open(runtime: StageRuntime, options: StageOptions = {}): Promise<Stage> {
     // Short: the manager's socket lies in it.
     const dataDir = await mkdtemp(join(tmpdir(), "ls-e2e-"));
     const tcpPort = freePort();
-    const stage = new Stage(dataDir, tcpPort, Stage.serve(dataDir, tcpPort, runtime), runtime);
+    const stage = new Stage(
+      dataDir,
+      tcpPort,
+      Stage.serve(BINARY, dataDir, tcpPort, runtime, options),
+      runtime,
+      options,
+    );
     await stage.ready();
     return stage;
   }
 
-  private static serve(dataDir: string, tcpPort: number, runtime: StageRuntime): Bun.Subprocess {
+  private static serve(
+    binary: string,
+    dataDir: string,
+    tcpPort: number,
+    runtime: StageRuntime,
+    { keepServers = false, env = {}, args = [] }: StageOptions,
+  ): Bun.Subprocess {
     const ports = ["--port", "0", "--tcp-port", String(tcpPort)];
-    return Bun.spawn([BINARY, "serve", "--runtime", runtime, "--allow-weaker", ...ports, "--stop-servers-on-exit"], {
-      env: cleanEnv({ LINKSPAN_DATA_DIR: dataDir }),
+    const end = keepServers ? [] : ["--stop-servers-on-exit"];
+    return Bun.spawn([binary, "serve", "--runtime", runtime, "--allow-weaker", ...ports, ...end, ...args], {
+      env: cleanEnv({ LINKSPAN_DATA_DIR: dataDir, ...env }),
       stdio: ["ignore", "ignore", Bun.file(join(dataDir, "serve.log"))],
     });
   }
@@ -56,6 +79,10 @@ export class Stage implements AsyncDisposable {
 
   token(): Promise<string> {
     return readFile(join(this.dataDir, "token"), "utf8").then((text) => text.trim());
+  }
+
+  instance(): Promise<string> {
+    return readFile(join(this.dataDir, "instance"), "utf8").then((text) => text.trim());
   }
 
   api(path: string, init: RequestInit = {}): Promise<Response> {
@@ -89,18 +116,25 @@ export class Stage implements AsyncDisposable {
 
   /** Ends the manager without a chance to clean up; its servers run on. */
   async kill(): Promise<void> {
-    this.manager.kill("SIGKILL");
-    await this.manager.exited;
+    await this.end("SIGKILL");
   }
 
-  /** A new manager, which finds what the killed one has left. */
-  async restart(): Promise<void> {
-    this.manager = Stage.serve(this.dataDir, this.tcpPort, this.runtime);
+  /** The exit code, where it has one. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    this.manager.kill(signal);
+    await this.manager.exited;
+    return this.manager.exitCode;
+  }
+
+  /** A new manager, which finds what the last one has left. */
+  async restart(binary = BINARY, options = this.options): Promise<void> {
+    this.manager = Stage.serve(binary, this.dataDir, this.tcpPort, this.runtime, options);
     await this.ready();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.manager.killed) await this.restart();
+    if (this.options.keepServers) await this.end("SIGKILL");
+    if (this.manager.killed) await this.restart(BINARY, { ...this.options, keepServers: false });
     this.manager.kill("SIGTERM");
     const timer = setTimeout(() => this.manager.kill("SIGKILL"), 30_000);
     await this.manager.exited;

@@ -5,13 +5,9 @@
 import { expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Client } from "@modelcontextprotocol/client";
-import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { until } from "../support/until.ts";
+import { legacy, modern, type Score, Worker } from "./crowd.ts";
 import { MODERN } from "./generations.ts";
-import type { Launch } from "./launch.ts";
 import { Stage } from "./stage.ts";
 
 /** The last argument tells this test's processes from others; the servers do not mind it. */
@@ -25,65 +21,6 @@ const fixture = (name: string) => ({
 const CALL_MS = 8_000;
 /** Until every client has results again: a start may wait for its turn on a busy machine, and after several failed ones rests. */
 const SERVED_MS = 30_000;
-
-interface Tools {
-  callTool(params: { name: string; arguments: Record<string, unknown> }): Promise<Record<string, unknown>>;
-}
-
-interface Score {
-  results: number;
-  errors: string[];
-  slowestMs: number;
-}
-
-/** Calls without a pause, several at once, until told to end. */
-class Worker {
-  readonly score: Score = { results: 0, errors: [], slowestMs: 0 };
-  private working = true;
-
-  constructor(private readonly client: Tools) {}
-
-  async run(lanes: number): Promise<Score> {
-    await Promise.all(Array.from({ length: lanes }, (_, lane) => this.lane(lane)));
-    return this.score;
-  }
-
-  end(): void {
-    this.working = false;
-  }
-
-  private async lane(lane: number): Promise<void> {
-    for (let count = 0; this.working; count += 1) {
-      const text = `${lane}-${count}`;
-      const startedAt = performance.now();
-      try {
-        const { content } = await this.client.callTool({ name: "echo", arguments: { text } });
-        if (JSON.stringify(content) !== JSON.stringify([{ type: "text", text }])) throw new Error("another's answer");
-        this.score.results += 1;
-      } catch (error) {
-        this.score.errors.push(error instanceof Error ? error.message : String(error));
-      }
-      this.score.slowestMs = Math.max(this.score.slowestMs, performance.now() - startedAt);
-      await Bun.sleep(2);
-    }
-  }
-}
-
-async function legacy(launch: Launch, troubles: string[]): Promise<LegacyClient> {
-  const client = new LegacyClient({ name: "storm", version: "1" });
-  client.onerror = (error) => void troubles.push(error.message);
-  client.onclose = () => void troubles.push("closed");
-  await client.connect(new LegacyTransport({ ...launch, stderr: "ignore" }));
-  return client;
-}
-
-async function modern(launch: Launch, mode: "auto" | { pin: string }, troubles: string[]): Promise<Client> {
-  const client = new Client({ name: "storm", version: "2" }, { versionNegotiation: { mode } });
-  client.onerror = (error) => void troubles.push(error.message);
-  client.onclose = () => void troubles.push("closed");
-  await client.connect(new StdioClientTransport({ ...launch, stderr: "ignore" }));
-  return client;
-}
 
 /** This test's processes: servers, or the bridges that have started them. */
 async function kill(what: "servers" | "bridges"): Promise<number> {
