@@ -22,6 +22,14 @@ export interface Ground {
   facts(deadline: Deadline): Promise<Facts>;
 }
 
+/** Who a start is for. */
+export interface Cause {
+  /** Whoever asks as one client has one turn where starts have to wait for each other. */
+  client: string;
+  /** The session that is going to be its first; absent when somebody asked for the server by name. */
+  session?: string;
+}
+
 /** The last words of a container that did not come up. */
 const TAIL_LINES = 20;
 const TAIL_MS = 1_500;
@@ -48,6 +56,7 @@ export function refuseGaps(name: string, gaps: readonly Gap[], allowWeaker: bool
 export async function launch(
   ground: Ground,
   spec: ServerSpec,
+  cause: Cause,
   report: Report,
   seen: (instance: Instance) => void,
   deadline: Deadline,
@@ -56,7 +65,7 @@ export async function launch(
   refuseGaps(spec.name, runtime.check(spec, await ground.facts(deadline)), ground.allowWeaker);
   await runtime.prepare(spec, report, deadline);
   report({ step: "creating", detail: spec.name });
-  const created = await runtime.create(spec, ownership(ground, spec), deadline);
+  const created = await runtime.create(spec, ownership(ground, spec, cause), deadline);
   seen(created);
   if (created.state === "running") return created;
   report({ step: "starting", detail: created.name });
@@ -74,8 +83,9 @@ export function tokenOf(ground: Ground, instance: Instance): string {
   return bridgeToken(ground.key, instance.labels[LABEL.nonce] ?? "");
 }
 
-function ownership(ground: Ground, spec: ServerSpec): Ownership {
+function ownership(ground: Ground, spec: ServerSpec, { session }: Cause): Ownership {
   const nonce = newNonce();
+  const now = Date.now();
   const hash = specHash(spec, ground.key);
   const { secrets, ...open } = spec;
   const labels = {
@@ -83,7 +93,9 @@ function ownership(ground: Ground, spec: ServerSpec): Ownership {
     ...spec.labels,
     [LABEL.managedBy]: MANAGED_BY,
     [LABEL.service]: spec.name,
-    [LABEL.started]: String(Math.floor(Date.now() / 1000)),
+    // Started by name it is the manager's own, in whose processes the same form names.
+    [LABEL.session]: session ?? `mcp-session-${process.ppid}-${process.pid}-${now}`,
+    [LABEL.started]: String(Math.floor(now / 1000)),
     [LABEL.instance]: ground.instance,
     [LABEL.owner]: ownerLabel(ground.home),
     [LABEL.server]: spec.name,

@@ -18,6 +18,7 @@ import { openEvents } from "./chronicle.ts";
 import type { EventLog, Events } from "./events.ts";
 import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
+import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
 import { known, Registry } from "./registry.ts";
 import type { Server } from "./server.ts";
@@ -51,8 +52,7 @@ export interface ManagerOptions {
 const SWEEP_MS = 2_000;
 /** An end for those who name none. */
 const CLOSE_MS = 30_000;
-/** Asking a bridge that may not answer, in the middle of something else. */
-const HEALTH_MS = 1_000;
+const BY_NAME = { client: "by name" };
 
 export class Manager implements AsyncDisposable {
   readonly volumes: Volumes;
@@ -62,6 +62,7 @@ export class Manager implements AsyncDisposable {
   private readonly books = new Sessions();
   private readonly state: State;
   private readonly registry: Registry;
+  private readonly reception: Reception;
   private readonly ground: Ground;
   private readonly facts: EngineFacts;
   private readonly ending = new AbortController();
@@ -90,11 +91,12 @@ export class Manager implements AsyncDisposable {
     this.volumes = new Volumes(runtime, this.log, (deadline) => this.admitted(deadline));
     this.registry = new Registry(around, this.state);
     this.registry.load(servers);
+    this.reception = new Reception(this.books, this.registry, this.log);
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
     const { ground, registry, books, recovery } = this;
     const house = { ground, registry, books, recovery, events: this.log };
     this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
-    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
+    this.sweeper = setInterval(() => this.reception.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
 
@@ -120,13 +122,13 @@ export class Manager implements AsyncDisposable {
   async start(name: string, body: ServerBody | undefined, report: Report, deadline: Deadline): Promise<ServerView> {
     await this.admitted(deadline);
     const { server, spec } = body ? await this.defined(name, body, deadline) : known(this.registry.get(name));
-    if (server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server))) {
+    if (server.state === "ready" && !server.isCurrent(spec) && (await this.reception.inUse(server))) {
       throw new Fault("conflict", `${name} runs with another definition and has open sessions`, {
         hint: `Stop it first: linkspan stop ${name}`,
       });
     }
     server.pinned = true;
-    await server.start(spec, report, deadline);
+    await server.start(spec, BY_NAME, report, deadline);
     return server.view();
   }
 
@@ -144,7 +146,7 @@ export class Manager implements AsyncDisposable {
     const { server, spec } = known(this.registry.get(name));
     server.pinned = true;
     await server.stop(deadline);
-    await server.start(spec, report, deadline);
+    await server.start(spec, BY_NAME, report, deadline);
     return server.view();
   }
 
@@ -180,24 +182,13 @@ export class Manager implements AsyncDisposable {
   /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
   async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
     await this.admitted(deadline);
-    const { server, spec } = known(this.registry.resolve(request.server, request.definition));
-    using _coming = this.books.expect(server.name);
-    // One that runs with an older definition serves on while others use it.
-    const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
-    const reused = kept || (server.isCurrent(spec) && !server.busy);
-    if (!kept) await server.start(spec, report, deadline);
-    const { session } = this.books.add(server.name, request, kind);
-    const details = { server: server.name, data: { session, reused } };
-    this.log.add("session.opened", `${kind} session with ${server.name}`, details);
-    const { addresses } = server.view();
-    return { session, server: server.name, addresses, token: server.token(), messageBytes: spec.limits.message };
+    return await this.reception.acquire(request, kind, report, deadline);
   }
 
   /** Idempotent. */
   release(session: string): void {
     this.touch();
-    const closed = this.books.remove(session);
-    if (closed) this.sessionClosed(closed, "ended");
+    this.reception.release(session);
   }
 
   sessions(): SessionView[] {
@@ -248,25 +239,6 @@ export class Manager implements AsyncDisposable {
     // Before it is kept: what cannot run here is not worth remembering.
     refuseGaps(name, this.ground.runtime.check(spec, await this.facts.get(deadline)), this.ground.allowWeaker);
     return { server: this.registry.define(spec), spec };
-  }
-
-  /** Also sessions that an earlier manager gave: the bridge knows them. */
-  private async inUse(server: Server): Promise<boolean> {
-    const open = this.books.list().filter((session) => session.server === server.name);
-    // The sessions of our own tool calls are opened again at will.
-    const own = open.filter(({ kind }) => kind === "manager").length;
-    if (open.length > own) return true;
-    const health = await server.health(Deadline.in(HEALTH_MS));
-    return (health?.sessions ?? 0) > own;
-  }
-
-  private sweep(): void {
-    for (const session of this.books.sweep()) this.sessionClosed(session, "was left behind: its process is gone");
-  }
-
-  private sessionClosed({ session, server, kind }: SessionView, how: string): void {
-    this.log.add("session.closed", `${kind} session with ${server} ${how}`, { server, data: { session } });
-    if (kind !== "tcp") this.registry.find(server)?.contact.dismiss(session);
   }
 
   private touch(): void {

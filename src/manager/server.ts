@@ -11,7 +11,7 @@ import type { Instance, Progress, Report, Runtime } from "../runtime/runtime.ts"
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
 import { isNews } from "./instances.ts";
-import { explainFailure, launch, lostSecretsFault, tokenOf } from "./launch.ts";
+import { type Cause, explainFailure, launch, lostSecretsFault, tokenOf } from "./launch.ts";
 import { Queue } from "./queue.ts";
 import { Status } from "./status.ts";
 import type { Origin, Surroundings } from "./surroundings.ts";
@@ -100,10 +100,10 @@ export class Server {
   }
 
   /** Resolves when the bridge answers. Starts at the same time are one; the caller's deadline ends only its own wait. */
-  async start(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+  async start(spec: ServerSpec, cause: Cause, report: Report, deadline: Deadline): Promise<void> {
     if (this.isCurrent(spec) && !this.busy) return;
     const hash = this.hashOf(spec);
-    const starting = this.starting?.hash === hash ? this.starting : this.beginStart(spec, hash);
+    const starting = this.starting?.hash === hash ? this.starting : this.beginStart(spec, hash, cause);
     starting.reports.add(report);
     try {
       await deadline.race(`the start of ${this.name}`, starting.done);
@@ -186,7 +186,7 @@ export class Server {
     return await this.contact.health(deadline);
   }
 
-  private beginStart(spec: ServerSpec, hash: string): Starting {
+  private beginStart(spec: ServerSpec, hash: string, cause: Cause): Starting {
     // Another spec is wanted now: what is under way with the old one would only be replaced.
     this.abortStart();
     const abort = new AbortController();
@@ -194,7 +194,7 @@ export class Server {
     const report = (progress: Progress) => {
       for (const one of reports) one(progress);
     };
-    const done = this.operate(() => this.startNow(spec, report, Deadline.in(START_MS, abort.signal)));
+    const done = this.operate(() => this.startNow(spec, cause, report, Deadline.in(START_MS, abort.signal)));
     const starting: Starting = { hash, done, abort, reports };
     this.starting = starting;
     // Whoever waits hears of a failure; nobody may be waiting any more.
@@ -206,7 +206,7 @@ export class Server {
     return starting;
   }
 
-  private async startNow(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+  private async startNow(spec: ServerSpec, cause: Cause, report: Report, deadline: Deadline): Promise<void> {
     if (this.isCurrent(spec) || (await this.recovers(spec))) return;
     if (spec === this.spec && this.lostSecrets.length > 0) throw lostSecretsFault(this.name, this.lostSecrets);
     const { ground } = this.around;
@@ -221,7 +221,7 @@ export class Server {
         this.instance = instance;
         this.status.apply({ kind: "created" });
       };
-      await launch(ground, spec, report, seen, deadline);
+      await launch(ground, spec, cause, report, seen, deadline);
       report({ step: "waiting for the bridge" });
       await this.contact.begin(deadline);
     } catch (error) {

@@ -8,6 +8,12 @@ export type SessionKind = SessionView["kind"];
 /** What tells a process from a later one with the same PID; undefined when there is none. */
 type Identify = (pid: number) => string | undefined;
 
+/** A client that is about to get its session. */
+export interface Coming extends Disposable {
+  /** The id that the session will have. */
+  session: string;
+}
+
 interface Entry {
   view: SessionView;
   /** Of the client's process; undefined when it cannot be seen from here (another machine's, another container's). */
@@ -16,38 +22,35 @@ interface Entry {
 
 export class Sessions {
   private readonly open = new Map<string, Entry>();
-  /** Clients that wait for a session, by server. */
-  private readonly coming = new Map<string, number>();
+  /** Clients that wait for a session: the server by the session's id. */
+  private readonly coming = new Map<string, string>();
 
   constructor(
     private readonly now: () => number = Date.now,
     private readonly identify: Identify = identityOf,
   ) {}
 
-  /** `mcp-session-{PPID}-{PID}-{milliseconds}[-{terminal}]`, unique in this manager. */
-  add(server: string, request: SessionRequest, kind: SessionKind): SessionView {
+  /** `session`: the id that the client was promised (`expect`); a new one when absent. */
+  add(server: string, request: SessionRequest, kind: SessionKind, session?: string): SessionView {
     const since = this.now();
-    const session = this.freshId(request, since);
-    const view: SessionView = { session, server, kind, since, ...(request.pid > 0 ? { pid: request.pid } : {}) };
-    this.open.set(session, { view, process: kind === "front" ? this.identify(request.pid) : undefined });
+    const id = session ?? this.freshId(request, since);
+    const view: SessionView = { session: id, server, kind, since, ...(request.pid > 0 ? { pid: request.pid } : {}) };
+    this.open.set(id, { view, process: kind === "front" ? this.identify(request.pid) : undefined });
     return view;
   }
 
   /** A client is about to get a session: until this is disposed of, nobody may take the server away as unused. */
-  expect(server: string): Disposable {
-    this.coming.set(server, (this.coming.get(server) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        const left = (this.coming.get(server) ?? 1) - 1;
-        if (left > 0) this.coming.set(server, left);
-        else this.coming.delete(server);
-      },
-    };
+  expect(server: string, request: SessionRequest): Coming {
+    const session = this.freshId(request, this.now());
+    this.coming.set(session, server);
+    return { session, [Symbol.dispose]: () => void this.coming.delete(session) };
   }
 
   /** Sessions with a server, and clients that are about to get one. */
   wanted(server: string): number {
-    return this.count(server) + (this.coming.get(server) ?? 0);
+    let coming = 0;
+    for (const wanted of this.coming.values()) if (wanted === server) coming += 1;
+    return this.count(server) + coming;
   }
 
   remove(session: string): SessionView | undefined {
@@ -79,13 +82,14 @@ export class Sessions {
     return gone;
   }
 
+  /** `mcp-session-{PPID}-{PID}-{milliseconds}[-{terminal}]`, unique in this manager. */
   private freshId(request: SessionRequest, at: number): string {
     // The wire allows few characters in a session's id; a terminal's path has others.
     const terminal = request.terminal?.replace(/[^A-Za-z0-9._:-]+/g, "_").slice(0, 64);
     const suffix = terminal ? `-${terminal}` : "";
     for (let time = at; ; time += 1) {
       const id = `mcp-session-${request.ppid}-${request.pid}-${time}${suffix}`;
-      if (!this.open.has(id)) return id;
+      if (!this.open.has(id) && !this.coming.has(id)) return id;
     }
   }
 }

@@ -1,0 +1,67 @@
+/** From a client's wish to its session, and the end of sessions: starts servers that are needed and keeps the books. */
+import { Deadline } from "../base/deadline.ts";
+import type { SessionRequest } from "../model/session-request.ts";
+import type { SessionGrant, SessionView } from "../model/views.ts";
+import type { Report } from "../runtime/runtime.ts";
+import type { EventLog } from "./events.ts";
+import { known, type Registry } from "./registry.ts";
+import type { Server } from "./server.ts";
+import type { SessionKind, Sessions } from "./sessions.ts";
+
+/** Asking a bridge that may not answer, in the middle of something else. */
+const HEALTH_MS = 1_000;
+
+export class Reception {
+  constructor(
+    private readonly books: Sessions,
+    private readonly registry: Registry,
+    private readonly events: EventLog,
+  ) {}
+
+  /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
+  async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
+    const { server, spec } = known(this.registry.resolve(request.server, request.definition));
+    using coming = this.books.expect(server.name, request);
+    // One that runs with an older definition serves on while others use it.
+    const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
+    const reused = kept || (server.isCurrent(spec) && !server.busy);
+    const cause = { client: clientOf(request, kind), session: coming.session };
+    if (!kept) await server.start(spec, cause, report, deadline);
+    const { session } = this.books.add(server.name, request, kind, coming.session);
+    const details = { server: server.name, data: { session, reused } };
+    this.events.add("session.opened", `${kind} session with ${server.name}`, details);
+    const { addresses } = server.view();
+    return { session, server: server.name, addresses, token: server.token(), messageBytes: spec.limits.message };
+  }
+
+  /** Idempotent. */
+  release(session: string): void {
+    const closed = this.books.remove(session);
+    if (closed) this.closed(closed, "ended");
+  }
+
+  /** Ends what clients have left behind that could not say so. */
+  sweep(): void {
+    for (const session of this.books.sweep()) this.closed(session, "was left behind: its process is gone");
+  }
+
+  /** Also by sessions that an earlier manager gave: the bridge knows them. */
+  async inUse(server: Server): Promise<boolean> {
+    const open = this.books.list().filter((session) => session.server === server.name);
+    // The sessions of our own tool calls are opened again at will.
+    const own = open.filter(({ kind }) => kind === "manager").length;
+    if (open.length > own) return true;
+    const health = await server.health(Deadline.in(HEALTH_MS));
+    return (health?.sessions ?? 0) > own;
+  }
+
+  private closed({ session, server, kind }: SessionView, how: string): void {
+    this.events.add("session.closed", `${kind} session with ${server} ${how}`, { server, data: { session } });
+    if (kind !== "tcp") this.registry.find(server)?.contact.dismiss(session);
+  }
+}
+
+/** A front's client is the program that launched it: one with many servers is one client. */
+function clientOf({ ppid }: SessionRequest, kind: SessionKind): string {
+  return kind === "front" ? `front of ${ppid}` : kind;
+}
