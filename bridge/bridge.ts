@@ -1,4 +1,5 @@
 /** What the bridge is apart from its sockets: its sessions, its state, and how it ends. */
+import { type Launch, launchChild } from "./child.ts";
 import { serverEnvironment } from "./environment.ts";
 import { Lease } from "./lease.ts";
 import type { Log } from "./log.ts";
@@ -57,7 +58,8 @@ export class Bridge implements SessionHost {
 
   constructor(
     readonly options: BridgeOptions,
-    private readonly logger: Log,
+    private readonly logger: Pick<Log, "say" | "write" | "caughtUp">,
+    private readonly launch: Launch = launchChild,
   ) {
     this.messageBytes = options.messageBytes;
     this.stopMs = options.stopMs;
@@ -129,7 +131,8 @@ export class Bridge implements SessionHost {
   /** Starts the session's server. Throws StartFailure; then the session is gone. */
   start(session: Session): void {
     try {
-      session.start({ argv: this.options.command, env: serverEnvironment(process.env, this.secrets) });
+      const command = { argv: this.options.command, env: serverEnvironment(process.env, this.secrets) };
+      session.start((events) => this.launch(command, this.stopMs, events));
       this.startFailure = undefined;
       this.say(`session ${session.id}: server process ${session.pid} started`);
     } catch (error) {

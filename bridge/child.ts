@@ -21,6 +21,14 @@ export interface ChildEvents {
   ended(report: Omit<ExitReport, "session">): void;
 }
 
+/** A server process, as its session sees it. */
+export type ServerProcess = Pick<Child, "pid" | "queuedBytes" | "write" | "pauseOutput" | "resumeOutput" | "stop">;
+
+/** Has a server process for a session. Throws StartFailure. */
+export type Launch = (command: ServerCommand, stopMs: number, events: ChildEvents) => ServerProcess;
+
+export const launchChild: Launch = (command, stopMs, events) => new Child(command, stopMs, events);
+
 /** The server could not be started; the message is a sentence that names the reason. */
 export class StartFailure extends Error {}
 

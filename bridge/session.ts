@@ -3,11 +3,10 @@
  * pressure, an answer for every request, and one end. It knows no socket: its client is a Peer, which a later
  * connection may replace, and what the client has not acknowledged is kept for that one.
  */
-import { Child } from "./child.ts";
+import type { ChildEvents, ServerProcess } from "./child.ts";
 import { Drops } from "./drops.ts";
 import { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
-import type { ServerCommand } from "./stdio.ts";
 import { Traffic } from "./traffic.ts";
 import { type ExitReport, LIMITS } from "./wire.ts";
 
@@ -42,7 +41,7 @@ export class Session {
   readonly traffic: Traffic;
   readonly drops: Drops;
   private readonly fromServer: Sieve;
-  private child: Child | undefined;
+  private child: ServerProcess | undefined;
   /** What the client has sent before there was a server. */
   private early: Uint8Array[] = [];
   /** Errors of our own that the client is to get with the next flush; a flood of them must not be a flood of writes. */
@@ -94,12 +93,11 @@ export class Session {
   }
 
   /** Starts the server. Throws StartFailure. */
-  start(command: ServerCommand): void {
-    const { host } = this;
-    const child = new Child(command, host.stopMs, {
+  start(launch: (events: ChildEvents) => ServerProcess): void {
+    const child = launch({
       output: (chunk) => this.output(chunk),
       inputEmpty: () => this.balance(),
-      log: (range) => host.log(range),
+      log: (range) => this.host.log(range),
       ended: (report) => this.ended({ session: this.id, ...report }),
     });
     this.child = child;

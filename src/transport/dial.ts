@@ -31,12 +31,20 @@ export interface ConnectionEvents {
   closed(fault: Fault | undefined, final: boolean): void;
 }
 
+export type Dial = (options: DialOptions, deadline: Deadline) => Promise<Connection>;
+
+/** The connection was made and ended without an answer to `attach`: whether the bridge has heard of it is not known. */
+export class Unanswered extends Fault {}
+
 /**
- * Faults: `unreachable` (nobody accepts, or the connection ends early), `timeout`, and whatever kind the bridge gives
+ * Faults: `unreachable` (nobody accepts, or, as `Unanswered`, the connection ends early), `timeout`, and whatever kind the bridge gives
  * for its refusal (`unauthenticated`, `exhausted`, …).
  */
-export async function dial(options: DialOptions, deadline: Deadline): Promise<Connection> {
-  const socket = await connect(options.addresses, deadline);
+export const dial: Dial = async (options, deadline) =>
+  await attach(await connect(options.addresses, deadline), options, deadline);
+
+/** The second half of `dial`, over a connection that was just made. */
+export async function attach(socket: LinkSocket, options: DialOptions, deadline: Deadline): Promise<Connection> {
   const connection = new Connection(socket);
   try {
     const attached = connection.handshake({
@@ -195,10 +203,13 @@ export class Connection {
     if (error) {
       this.fault ??= new Fault("unreachable", `the connection to the server broke: ${error.message}`, { cause: error });
     }
-    this.settle?.(this.fault ?? new Fault("unreachable", "the bridge closed the connection before it attached"));
+    if (this.final && this.fault) this.settle?.(this.fault);
+    else this.settle?.(new Unanswered("unreachable", this.fault?.message ?? CLOSED_EARLY, { cause: error }));
     this.events?.closed(this.fault, this.final);
   }
 }
+
+const CLOSED_EARLY = "the bridge closed the connection before it attached";
 
 /** The bridge's `error` frame as a fault; a kind that is not on our list comes from a bridge of another version. */
 function bridgeFault(frame: Extract<BridgeFrame, { link: "error" }>): Fault {

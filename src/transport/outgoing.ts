@@ -14,9 +14,11 @@ export class Outgoing {
   /** Absent while the connection is broken. */
   private connection: Connection | undefined;
   private readonly replay: Replay;
-  /** Frames that wait for the end of a message. */
-  private waiting: Frame[] = [];
+  /** Frames that wait for the end of a message: the last of each kind, which says all that the earlier ones said. */
+  private readonly waiting = new Map<Frame["link"], Frame>();
   private midLine = false;
+  /** When something was last given to a connection: what tells the bridge that we are there. Monotonic milliseconds. */
+  private saidAt = performance.now();
 
   /** `keeps`: what is written is kept for a resume. `messageBytes`: the longest message that the bridge takes. */
   constructor(
@@ -43,17 +45,24 @@ export class Outgoing {
     return this.connection !== undefined && this.connection.queuedBytes === 0 && this.keptBytes < LIMITS.replayBytes;
   }
 
+  /** For so long the bridge has heard nothing, because half a message keeps every frame back. */
+  get muteMs(): number {
+    return this.waiting.size > 0 ? performance.now() - this.saidAt : 0;
+  }
+
   write(bytes: Uint8Array): void {
-    if (this.waiting.length > 0 && bytes.includes(NEWLINE)) return this.writeAround(bytes);
+    if (this.waiting.size > 0 && bytes.includes(NEWLINE)) return this.writeAround(bytes);
     // First what the far end waits for, then the books.
     this.connection?.write(bytes);
     if (this.keeps) this.replay.add(bytes);
-    if (bytes.length > 0) this.midLine = bytes[bytes.length - 1] !== NEWLINE;
+    if (bytes.length === 0) return;
+    this.midLine = bytes[bytes.length - 1] !== NEWLINE;
+    if (this.midLine) this.saidAt = performance.now();
   }
 
   /** At once, or behind the message that is under way. */
   send(frame: Frame): void {
-    if (this.midLine) this.waiting.push(frame);
+    if (this.midLine) this.waiting.set(frame.link, frame);
     else this.connection?.send(frame);
   }
 
@@ -75,7 +84,7 @@ export class Outgoing {
   detach(): void {
     this.connection = undefined;
     // They were for that connection.
-    this.waiting = [];
+    this.waiting.clear();
   }
 
   /** Another connection, whose bridge has `received` messages. False: the session cannot go on there. */
@@ -83,6 +92,7 @@ export class Outgoing {
     if (received < this.replay.dropped || !this.replay.acknowledge(received)) return false;
     this.connection = connection;
     for (const range of this.replay.pending()) connection.write(range);
+    this.saidAt = performance.now();
     return true;
   }
 
@@ -93,8 +103,8 @@ export class Outgoing {
 
   private writeAround(bytes: Uint8Array): void {
     const end = bytes.indexOf(NEWLINE) + 1;
-    const frames = this.waiting;
-    this.waiting = [];
+    const frames = [...this.waiting.values()];
+    this.waiting.clear();
     this.write(bytes.subarray(0, end));
     for (const frame of frames) this.connection?.send(frame);
     if (end < bytes.length) this.write(bytes.subarray(end));

@@ -7,7 +7,7 @@ import type { DialOptions } from "./dial.ts";
 export type Whereabouts = Pick<DialOptions, "addresses" | "token">;
 
 export interface SessionOptions extends Omit<DialOptions, "mode" | "received"> {
-  /** `mcp-session-{PPID}-{PID}-{timestamp}[-{terminal}]`; the bridge makes one up when absent. */
+  /** `mcp-session-{PPID}-{PID}-{timestamp}[-{terminal}]`; made up when absent. */
   session?: string | undefined;
   /** How long to try to reach the bridge again after a break; as long as the bridge keeps the session when absent. */
   resumeMs?: number | undefined;

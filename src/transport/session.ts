@@ -8,10 +8,10 @@ import { Acks } from "../../bridge/acks.ts";
 import type { BridgeFrame, ExitReport } from "../../bridge/wire.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { type Connection, dial } from "./dial.ts";
+import { attachAgain, attachNew } from "./attach.ts";
+import { type Connection, type Dial, dial } from "./dial.ts";
 import { messagesOf } from "./inbound.ts";
 import { Outgoing } from "./outgoing.ts";
-import { redial } from "./redial.ts";
 import type { SessionEnd, SessionEvents, SessionOptions } from "./session-events.ts";
 
 /** A bridge that owes acknowledgements and says nothing for this long is not there any more, or cannot be heard. */
@@ -22,7 +22,7 @@ export type { SessionEnd, SessionEvents, SessionOptions };
 
 /** Faults: those of `dial`. The session delivers nothing before `open`. */
 export async function dialSession(options: SessionOptions, deadline: Deadline): Promise<Session> {
-  return new Session(await dial({ ...options, mode: "session" }, deadline), options);
+  return new Session(await attachNew(options, deadline, dial), options, dial);
 }
 
 export class Session {
@@ -50,6 +50,7 @@ export class Session {
   constructor(
     private connection: Connection,
     private readonly options: SessionOptions,
+    private readonly dial: Dial,
   ) {
     this.outgoing = new Outgoing(connection, this.resumeMs > 0, this.messageBytes);
     this.acks = this.acksOf();
@@ -213,8 +214,9 @@ export class Session {
 
   private async restore(broke: Fault): Promise<void> {
     const deadline = Deadline.in(this.resumeMs, this.givenUp.signal);
+    const { id: session, incarnation, receivedBefore: received } = this;
     try {
-      const connection = await redial((within) => this.reattach(within), deadline);
+      const connection = await attachAgain(this.options, { session, incarnation, received }, deadline, this.dial);
       if (connection === undefined) return this.end(broke);
       if (this.over) return connection.destroy();
       this.restored(connection);
@@ -222,15 +224,6 @@ export class Session {
       const { message } = Fault.from(error);
       this.end(new Fault("unreachable", `${broke.message}; the session cannot go on: ${message}`, { cause: error }));
     }
-  }
-
-  /** Undefined if the bridge is known to be gone. */
-  private async reattach(deadline: Deadline): Promise<Connection | undefined> {
-    const { whereabouts } = this.options;
-    const where = whereabouts ? await whereabouts(deadline) : this.options;
-    if (!where) return undefined;
-    const { addresses, token } = where;
-    return await dial({ addresses, token, mode: "session", session: this.id, received: this.receivedBefore }, deadline);
   }
 
   private restored(connection: Connection): void {
@@ -259,10 +252,14 @@ export class Session {
   }
 
   private look(): void {
+    if (this.state !== "open") return;
+    const { leaseMs } = this.connection.attached.limits;
     // Whether or not there is traffic: the bridge is to live as long as we do.
-    if (this.connection.attached.limits.leaseMs > 0 && this.state === "open") this.outgoing.send({ link: "lease" });
+    if (leaseMs > 0) this.outgoing.send({ link: "lease" });
     const silent = this.outgoing.unacknowledged && performance.now() - this.heardAt > SILENT_MS;
-    if (silent && this.state === "open" && !this.held) this.connection.destroy();
+    // To attach again is a sign of life that needs no end of a message.
+    const mute = leaseMs > 0 && this.outgoing.muteMs > leaseMs / 2;
+    if ((silent && !this.held) || mute) this.connection.destroy();
   }
 
   private end(fault: Fault | undefined): void {

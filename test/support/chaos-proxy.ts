@@ -22,7 +22,8 @@ export class ChaosProxy implements AsyncDisposable {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: number,
+    /** The port behind the proxy, for connections made from now on. */
+    public target: number,
   ) {
     server.on("connection", (near) => this.accept(near));
   }

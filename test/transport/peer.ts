@@ -18,18 +18,19 @@ export interface Peer extends Disposable {
 
 /** `answer` is called for every line and may write to the socket. */
 export function peer(answer: (line: string, socket: Bun.Socket) => void, options: { unix?: string } = {}): Peer {
-  let rest = "";
+  const rests = new WeakMap<Bun.Socket, string>();
   const handlers: Bun.SocketHandler<undefined> = {
     open: (socket) => void made.sockets.push(socket),
     data(socket, chunk) {
       made.bytes += chunk.byteLength;
-      rest += chunk.toString();
+      let rest = (rests.get(socket) ?? "") + chunk.toString();
       for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
         const line = rest.slice(0, end);
         rest = rest.slice(end + 1);
         made.lines.push(line);
         answer(line, socket);
       }
+      rests.set(socket, rest);
     },
     end(socket) {
       made.ended += 1;
