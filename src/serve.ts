@@ -17,11 +17,13 @@ import { createLog, type Log, SILENT } from "./base/log.ts";
 import { VERSION } from "./base/version.ts";
 import type { EmbeddedManager } from "./front/opening.ts";
 import { openDataDir } from "./manager/data-dir.ts";
+import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
 import { type Arguments, mergeSettings, readArguments, type Settings, USAGE } from "./manager/settings.ts";
 import { type Config, configFault, defaultConfigFile, EMPTY_CONFIG, loadConfig } from "./model/config.ts";
 import { type SessionRequest, type SessionRequestInput, sessionRequest } from "./model/session-request.ts";
+import { LABEL } from "./runtime/labels.ts";
 import { openRuntime } from "./runtime/select.ts";
 
 /** What is in flight at a SIGTERM has this long to end (features.md: stop timeout). */
@@ -29,6 +31,7 @@ const DRAIN_MS = 5_000;
 /** Then servers, where they are to be removed, this long. */
 const REMOVE_MS = 15_000;
 const IDLE_POLL_MS = 500;
+const LOOK_MS = 5_000;
 const SIGNALLED_TWICE = 130;
 const NO_ENGINE_HINT =
   "start a container engine, or run servers as plain processes, without isolation: --runtime process";
@@ -50,11 +53,15 @@ export async function serveMain(argv: string[]): Promise<number> {
 
 async function serve(asked: Arguments): Promise<void> {
   const config = await readConfig(asked.config);
-  const settings = mergeSettings(asked.settings, config.manager);
+  let settings = mergeSettings(asked.settings, config.manager);
   const log = createLog({ level: settings.logLevel, format: settings.logFormat });
   const signalled = untilSignalled(asked.stdinExit, log);
   const path = asked.dataDir ?? dataDir(process.env);
-  const manager = await startManager(openDataDir(path, log), path, settings, config, log);
+  const dir = asked.background ? markBackground(openDataDir(path, log)) : await openInPlaceOfBackground(path, log);
+  if (asked.background && settings.runtime === "auto" && (await processesRun(dir))) {
+    settings = mergeSettings({ ...asked.settings, runtime: "process" }, config.manager);
+  }
+  const manager = await startManager(dir, path, settings, config, log);
   let doors: Doors | undefined;
   let idle = false;
   try {
@@ -100,6 +107,13 @@ function parseRequest(request: SessionRequestInput): SessionRequest {
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   throw new Fault("invalid", `${v.getDotPath(issue) ?? "the request"}: ${issue.message}`);
+}
+
+/** Whether an earlier manager of this directory, which somebody had told to, has left servers as plain processes. */
+async function processesRun({ path, instance }: ManagerOptions["dataDir"]): Promise<boolean> {
+  await using runtime = await openRuntime("process", { instance, dataDir: path });
+  const found = await runtime.list({ [LABEL.instance]: instance }, Deadline.in(LOOK_MS)).catch(() => []);
+  return found.some(({ state }) => state === "running");
 }
 
 /** Owns the data directory from here on. */

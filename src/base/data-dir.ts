@@ -18,6 +18,8 @@ export const DATA_FILE = {
   socketPath: "manager.sock.path",
   /** The process that holds the directory's lock. */
   pid: "manager.pid",
+  /** The same process, if it is one that a front has started in the background. */
+  background: "manager.background",
   state: "state.db",
   logs: "logs",
   /** Data directories of managers inside fronts. */

@@ -24,7 +24,14 @@ export class DataLock {
   /** Faults: `conflict`, naming the process that holds the directory. */
   static take(dir: string): DataLock {
     const lock = new DataLock(dir, lockedDatabase(dir));
-    replaceFile(join(dir, DATA_FILE.pid), String(process.pid));
+    const file = join(dir, DATA_FILE.pid);
+    // Not that of an earlier one, if the disk is too full for ours: the number only helps people, the lock decides.
+    rmSync(file, { force: true });
+    try {
+      replaceFile(file, String(process.pid));
+    } catch (error) {
+      if (!isFull(error)) throw error;
+    }
     return lock;
   }
 
@@ -55,6 +62,10 @@ export function borrowLock(dir: string): Disposable | undefined {
   }
   const locked = database;
   return { [Symbol.dispose]: () => locked.close() };
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 function isBusy(error: unknown): boolean {

@@ -123,7 +123,12 @@ export type Inspection = v.InferOutput<typeof inspection>;
 export const healthView = v.object({ status: v.literal("ok") });
 
 /** `GET /readyz`: 200 when ready, 503 when not. */
-export const readiness = v.object({ ready: v.boolean(), reason: v.optional(v.string()) });
+export const readiness = v.object({
+  ready: v.boolean(),
+  reason: v.optional(v.string()),
+  /** The manager's own. */
+  version: v.optional(v.string()),
+});
 export type Readiness = v.InferOutput<typeof readiness>;
 
 function isEmptyObject(value: unknown): boolean {

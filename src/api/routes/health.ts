@@ -1,5 +1,6 @@
 /** Whether the manager lives, works, and how much it does. */
 import { Fault } from "../../base/fault.ts";
+import { VERSION } from "../../base/version.ts";
 import { healthView, readiness } from "../../model/rest.ts";
 import { JSON_TYPE, textResponse } from "../responses.ts";
 import { route } from "../route.ts";
@@ -37,8 +38,9 @@ export const healthRoutes = [
     faults: ["unreachable"],
     run: ({ manager }) => {
       const now = manager.readiness();
-      if (now.ready) return now;
-      throw new Fault("unreachable", now.reason ?? "the manager is not ready", { data: { ready: false } });
+      if (now.ready) return { ...now, version: VERSION };
+      const data = { ready: false, version: VERSION };
+      throw new Fault("unreachable", now.reason ?? "the manager is not ready", { data });
     },
   }),
   route({
