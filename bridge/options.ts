@@ -18,6 +18,8 @@ export interface BridgeOptions {
   resumeMs: number;
   /** The bridge ends when it has heard of no owner for so long; 0: it does not. */
   leaseMs: number;
+  /** `process`: one server process per session; `shared`: one for all of them. */
+  policy: "process" | "shared";
   command: readonly [string, ...string[]];
 }
 
@@ -26,14 +28,16 @@ export class UsageError extends Error {}
 
 export const USAGE = `usage: linkspan bridge --listen HOST:PORT [options] -- COMMAND [ARGUMENT…]
 
-Serves the stdio of COMMAND on a TCP socket: one process per connection, newline-delimited JSON-RPC.
+Serves the stdio of COMMAND on a TCP socket, newline-delimited JSON-RPC: each session has a process of its own, or all
+sessions share one.
 
   --listen HOST:PORT     where to listen; port 0 takes any free port
   --token-sha256 HEX     serve only who has the token with this SHA-256
   --token-file FILE      serve only who has the token in FILE
   --insecure             allow clients without a token on an address that is not loopback
   --message-bytes N      longest message (default ${LIMITS.messageBytes}, at most ${LIMITS.messageBytesMax})
-  --max-sessions N       server processes at once (default 256)
+  --policy POLICY        process: a server process for each session; shared: one for all (default process)
+  --max-sessions N       sessions at once (default 256)
   --await-configure      start no server before a manager has sent its secrets
   --stop-ms N            time that a server has to stop (default ${2 * LIMITS.stopStepMs})
   --resume-ms N          time that a client whose connection broke has to come back (default ${LIMITS.resumeMs})
@@ -75,6 +79,7 @@ const flags = v.object({
   "resume-ms": whole("resume-ms", 0, 3_600_000, LIMITS.resumeMs),
   "lease-ms": whole("lease-ms", 0, 2_000_000_000, 0),
   "port-file": v.optional(v.string()),
+  policy: v.optional(v.picklist(["process", "shared"], "--policy takes process or shared"), "process"),
 });
 
 /** Throws UsageError. */
@@ -107,6 +112,7 @@ export async function parseOptions(argv: string[], version: string): Promise<Bri
     stopMs: given["stop-ms"],
     resumeMs: given["resume-ms"],
     leaseMs: given["lease-ms"],
+    policy: given.policy,
     command: [file, ...args],
   };
 }

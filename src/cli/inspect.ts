@@ -52,7 +52,7 @@ function server({ view, spec }: Inspection): Rows {
     ["runtime", view.runtime],
     ["container", view.container ?? ""],
     ["bridge at", addresses.join(", ")],
-    ["sessions", String(view.sessions)],
+    ["sessions", `${view.sessions}, ${POLICY[spec.session]}`],
     ["environment", environment.join(", ")],
   ]);
 }
@@ -66,6 +66,8 @@ function health({ health: bridge, spec }: Inspection): Rows {
     ["checked", `every ${formatMs(spec.health.interval)}, ${spec.health.retries} failures mean unhealthy`],
   ];
 }
+
+const POLICY = { process: "each with a process of its own", shared: "on one shared process" };
 
 /** Rows with something to say, made safe for the terminal. */
 export function filled(rows: Rows): Rows {

@@ -32,6 +32,7 @@ const options = v.object({
   writable: v.optional(v.boolean(), false),
   stopTimeout: v.optional(v.string()),
   lease: v.optional(v.string()),
+  session: v.optional(v.picklist(["process", "shared"], "expected process or shared")),
   timeout: timeoutOption,
 });
 type RunOptions = v.InferOutput<typeof options>;
@@ -60,6 +61,7 @@ export const run = command({
       .option("--label <K=V>", "a label of the container (repeatable)", collect)
       .option("--stop-timeout <duration>", "longest stop (default: 5s)")
       .option("--lease <duration>", "ends after so long without its owners, or none (default: 5m)")
+      .option("--session <policy>", "process: a process per session; shared: one for all (default: process)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
   examples: [
     ["linkspan run npm:@modelcontextprotocol/server-filesystem -v ~/notes:/data -- /data", "one folder, read-only"],
@@ -115,6 +117,7 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...(given.writable ? { readOnly: false } : {}),
     ...present("stopTimeout", given.stopTimeout),
     ...present("lease", given.lease),
+    ...present("session", given.session),
   };
 }
 

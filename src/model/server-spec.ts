@@ -72,6 +72,9 @@ const health = v.strictObject({
   retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)), 3),
 });
 
+/** How the sessions of a server share what runs. */
+const sessionPolicy = v.picklist(["process", "shared"]);
+
 /** Everything but the name: the body of `POST /servers/:name/start` and an entry of linkspan.yaml. */
 export const serverBody = v.strictObject({
   image: imageRef,
@@ -101,6 +104,11 @@ export const serverBody = v.strictObject({
    * outlives them.
    */
   lease: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), 300_000),
+  /**
+   * `process`: each session has a server process of its own, so nothing of theirs can meet. `shared`: all sessions speak
+   * to one process, and the bridge tells their messages apart.
+   */
+  session: v.optional(sessionPolicy, "process"),
   labels: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/)), value), {}),
 });
 

@@ -39,6 +39,7 @@ describe("the spec hash", () => {
     capAdd: { capAdd: ["NET_BIND_SERVICE"] },
     stopTimeout: { stopTimeout: 1 },
     lease: { lease: "none" },
+    session: { session: "shared" },
     labels: { labels: { x: "y" } },
   };
 

@@ -56,6 +56,7 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
       messageBytes: spec.limits.message,
       stopMs: spec.stopTimeout,
       leaseMs: spec.lease === "none" ? 0 : spec.lease,
+      policy: spec.session,
       awaitConfigure: owner.configured,
     }),
     Cmd: serverArgv(spec, image),

@@ -33,6 +33,8 @@ export interface BridgeOptions {
   stopMs: number;
   /** 0: none. */
   leaseMs: number;
+  /** Whether sessions share one server process. */
+  policy: "process" | "shared";
   /** Wait for a `configure` frame before the first server process. */
   awaitConfigure: boolean;
 }
@@ -51,6 +53,7 @@ export function bridgeCommand(options: BridgeOptions): string[] {
     "--stop-ms",
     String(options.stopMs),
     ...(options.leaseMs > 0 ? ["--lease-ms", String(options.leaseMs)] : []),
+    ...(options.policy === "process" ? [] : ["--policy", options.policy]),
     ...(options.awaitConfigure ? ["--await-configure"] : []),
     "--",
   ];

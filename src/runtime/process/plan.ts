@@ -31,6 +31,7 @@ export function planOf(spec: ServerSpec, program: NpmInstalled | string): Proces
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
     leaseMs: spec.lease === "none" ? 0 : spec.lease,
+    policy: spec.session,
     health: spec.health,
   };
 }
@@ -44,6 +45,7 @@ export function bridgeCommand({ plan, tokenSha256, configured }: ProcessRecord, 
     ["--message-bytes", String(plan.messageBytes)],
     ["--stop-ms", String(plan.stopMs)],
     ["--lease-ms", String(plan.leaseMs)],
+    ["--policy", plan.policy],
     configured ? ["--await-configure"] : [],
   ];
   return [...selfCommand(), "bridge", ...options.flat(), "--", ...plan.argv];

@@ -30,6 +30,7 @@ const processPlan = v.object({
   stopMs: ms,
   /** 0: none. */
   leaseMs: v.optional(ms, 0),
+  policy: v.optional(v.picklist(["process", "shared"]), "process"),
   health: v.object({ interval: ms, timeout: ms, startPeriod: ms, retries: v.number() }),
 });
 export type ProcessPlan = v.InferOutput<typeof processPlan>;

@@ -165,6 +165,7 @@ describe("the folder of an instance", () => {
       messageBytes: 1,
       stopMs: 1,
       leaseMs: 0,
+      policy: "process",
       health: { interval: 1, timeout: 1, startPeriod: 1, retries: 1 },
     },
   });
