@@ -52,6 +52,15 @@ export function refuseGaps(name: string, gaps: readonly Gap[], allowWeaker: bool
   });
 }
 
+/**
+ * Makes everything ready that a start needs: image, network, bridge. What runs is stopped only after that; if it fails, it
+ * runs on, and whoever asked is told why.
+ */
+export async function prepareLaunch(ground: Ground, spec: ServerSpec, report: Report, deadline: Deadline) {
+  refuseGaps(spec.name, ground.runtime.check(spec, await ground.facts(deadline)), ground.allowWeaker);
+  await ground.runtime.prepare(spec, report, deadline);
+}
+
 /** Creates (or adopts) and starts. `seen` hears of the instance as soon as it exists and whenever it changes. */
 export async function launch(
   ground: Ground,
@@ -62,8 +71,7 @@ export async function launch(
   deadline: Deadline,
 ): Promise<Instance> {
   const { runtime } = ground;
-  refuseGaps(spec.name, runtime.check(spec, await ground.facts(deadline)), ground.allowWeaker);
-  await runtime.prepare(spec, report, deadline);
+  await prepareLaunch(ground, spec, report, deadline);
   report({ step: "creating", detail: spec.name });
   const created = await runtime.create(spec, ownership(ground, spec, cause), deadline);
   seen(created);

@@ -11,6 +11,7 @@ import { LABEL, MANAGED_BY } from "../runtime/labels.ts";
 import type { Instance, Labels } from "../runtime/runtime.ts";
 import type { Ground } from "./launch.ts";
 import type { Registry } from "./registry.ts";
+import { renewChanged } from "./renewal.ts";
 import { unseal } from "./tokens.ts";
 
 const ATTEMPT_MS = 30_000;
@@ -50,6 +51,7 @@ export class Recovery {
     for (let found = done; !found && !this.signal.aborted; found = await this.attempt()) {
       await sleep(RETRY_MS, this.signal).catch(() => {});
     }
+    void renewChanged(this.ground, this.registry, this.log, this.signal);
     while (!this.signal.aborted) {
       await this.follow();
       await sleep(WATCH_RETRY_MS, this.signal).catch(() => {});

@@ -11,7 +11,7 @@ import type { Instance, Progress, Report, Runtime } from "../runtime/runtime.ts"
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
 import { isNews } from "./instances.ts";
-import { type Cause, explainFailure, launch, lostSecretsFault, tokenOf } from "./launch.ts";
+import { type Cause, explainFailure, launch, lostSecretsFault, prepareLaunch, tokenOf } from "./launch.ts";
 import { Queue } from "./queue.ts";
 import { Status } from "./status.ts";
 import type { Origin, Surroundings } from "./surroundings.ts";
@@ -210,6 +210,7 @@ export class Server {
     if (this.isCurrent(spec) || (await this.recovers(spec))) return;
     if (spec === this.spec && this.lostSecrets.length > 0) throw lostSecretsFault(this.name, this.lostSecrets);
     const { ground } = this.around;
+    if (this.alive) await prepareLaunch(ground, spec, report, deadline);
     try {
       if (this.alive) await this.stopNow();
       const leftover = this.instance;

@@ -2,7 +2,9 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Log, SILENT } from "../../src/base/log.ts";
 import type { Manager } from "../../src/manager/manager.ts";
+import { dialSession } from "../../src/transport/session.ts";
 import { until } from "../support/until.ts";
 import { parseBody, parseSpec } from "./specs.ts";
 import { ask, faultOf, fixture, openStage, quiet, soon } from "./stage.ts";
@@ -98,24 +100,39 @@ test("with the key lost: what cannot be reached is shown, not used, and can be r
   expect(await manager.start("plain", PLAIN, quiet, soon())).toMatchObject({ state: "ready" });
 });
 
-test("with another definition in the file: the old one serves while it is used, the next start brings the new one", async () => {
+test("with another definition in the file: the changed one is replaced, also under an open session; the others are not touched", async () => {
+  const [kept, old] = [parseSpec({ name: "kept", ...PLAIN }), parseSpec({ name: "plain", ...PLAIN })];
+  const changed = parseSpec({ name: "plain", ...PLAIN, env: { CHANGED: "yes" } });
+  await using stage = await openStage("changed", { servers: [kept, old] });
+  const [keptBefore, before] = [
+    await stage.manager.start("kept", undefined, quiet, soon()),
+    await stage.manager.start("plain", undefined, quiet, soon()),
+  ];
+  const { addresses, token, session: id } = await stage.manager.acquire(front("plain"), "front", quiet, soon());
+  const session = await dialSession({ addresses, token, session: id }, soon());
+  const over = Promise.withResolvers<unknown>();
+  session.open({ line() {}, ended: over.resolve });
+  const manager = await stage.reopen({ servers: [kept, changed] });
+  await until("it is replaced", () => ![before.id, undefined].includes(manager.server("plain").id), 10_000);
+  await soon().race("the end of the session", over.promise);
+  expect(await ask(manager, "plain", "env", "CHANGED")).toContain("yes");
+  await ready(manager, "kept");
+  expect([manager.server("kept").id, manager.server("kept").since]).toEqual([keptBefore.id, keptBefore.since]);
+});
+
+test("a changed definition that cannot be had: what runs serves on", async () => {
   const old = parseSpec({ name: "plain", ...PLAIN });
-  const changed = parseSpec({ name: "plain", ...PLAIN, env: { CHANGED: "1" } });
-  await using stage = await openStage("changed", { servers: [old] });
+  const missing = parseSpec({ name: "plain", image: "exec:/no/such/program" });
+  await using stage = await openStage("missing", { servers: [old] });
   const before = await stage.manager.start("plain", undefined, quiet, soon());
-  const manager = await stage.reopen({ servers: [changed] });
-  await ready(manager, "plain");
-  const first = await manager.acquire(front("plain"), "front", quiet, soon());
-  expect(manager.server("plain").id).not.toBe(before.id);
-  const again = await stage.reopen({ servers: [old] });
-  await ready(again, "plain");
-  const { dialSession } = await import("../../src/transport/session.ts");
-  const session = await dialSession({ addresses: first.addresses, token: first.token, session: "held" }, soon());
-  session.open({ line() {}, ended() {} });
-  const second = await again.acquire(front("plain"), "front", quiet, soon());
-  expect(second.addresses).toEqual(first.addresses);
-  session.destroy();
-  again.release(second.session);
+  const words: string[] = [];
+  const log: Log = { ...SILENT, warn: (message, fields) => words.push(`${message}: ${JSON.stringify(fields)}`) };
+  const manager = await stage.reopen({ servers: [missing], log });
+  await until("it is said", () => words.find((line) => line.includes("could not be replaced")));
+  expect(manager.server("plain")).toMatchObject({ id: before.id, state: "ready" });
+  // Asked for by name it is refused, and the old one still runs.
+  expect((await faultOf(manager.start("plain", undefined, quiet, soon()))).message).toContain("/no/such/program");
+  expect(manager.server("plain")).toMatchObject({ id: before.id, state: "ready" });
 });
 
 test("two managers on one engine do not see each other's servers", async () => {

@@ -22,6 +22,17 @@ describe("the spec hash", () => {
     expect(hash({ volumes: ["data:/data"] })).toBe(hash({ volumes: [{ target: "/data", source: "data" }] }));
   });
 
+  test("stays as it is in later versions, whatever fields those add: an upgrade restarts nothing", () => {
+    expect(hash({ secrets: { TOKEN: "one" }, limits: { memory: "1g" } })).toBe(
+      "52afe480ccf0f95b495a50a1b348e107d48d7e6b815b175d4fb4e2245613ec73",
+    );
+    expect(specHash(v.parse(serverSpec, { name: "a", image: "alpine:3.20" }), key)).toBe(
+      "febf4220b3ffeb01dc368a71d318f3800f97df4f2895f2847860f957b97208d2",
+    );
+    // The empty object is what is left of the defaults of a field, or of a field that is not there yet.
+    expect(hash({ env: {} })).toBe(hash({ env: undefined }));
+  });
+
   // One change for each field: a field that the hash forgets would run on with the old value.
   const changes: Record<Exclude<keyof ServerSpec, "name">, Partial<v.InferInput<typeof serverSpec>>> = {
     image: { image: "npm:y" },
