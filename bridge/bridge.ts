@@ -1,4 +1,5 @@
 /** What the bridge is apart from its sockets: its sessions, its state, and how it ends. */
+import { type Finding, troubleOf } from "./checkup.ts";
 import { type Launch, launchChild } from "./child.ts";
 import { serverEnvironment } from "./environment.ts";
 import { Lease } from "./lease.ts";
@@ -177,20 +178,27 @@ export class Bridge implements SessionHost {
     if (!awaited) this.forget(session);
   }
 
+  /** Also puts a question to each server; the next report knows whether it was answered. */
   health(): HealthReport {
     let inFlight = 0;
     let processes = 0;
     let dropped = this.droppedBefore;
+    const findings: Finding[] = [];
+    let busy = 0;
     for (const session of this.live) {
-      inFlight += session.traffic.calls.size;
+      const finding = session.checkup.look();
+      if (finding) findings.push(finding);
+      if (session.checkup.busy) busy++;
+      inFlight += session.inFlight;
       dropped += session.drops.total;
       if (session.pid !== undefined) processes++;
     }
     let sessions = 0;
     for (const session of this.attached.values()) if (!session.finished) sessions++;
     const leaving = this.ending !== undefined || this.draining !== undefined;
+    const trouble = troubleOf(this.startFailure, findings);
     return {
-      status: leaving ? "draining" : this.startFailure === undefined ? "ok" : "unhealthy",
+      status: leaving ? "draining" : trouble ? "unhealthy" : "ok",
       version: this.options.version,
       uptimeMs: Math.round(performance.now() - this.startedAt),
       processes,
@@ -198,6 +206,8 @@ export class Bridge implements SessionHost {
       connections: this.connections,
       inFlight,
       dropped,
+      busy,
+      ...(trouble ? { trouble } : {}),
       ...(this.lastExit ? { lastExit: this.lastExit } : {}),
     };
   }

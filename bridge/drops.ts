@@ -8,6 +8,10 @@ const SHOWN_CHARS = 120;
 
 export class Drops {
   total = 0;
+  /** Of the server: lines that are no message. */
+  noise = 0;
+  /** Of the server: answers that nobody awaited. */
+  unexpected = 0;
   private readonly counts = new Map<string, number>();
   private windowEndsAt = 0;
   private told = 0;
@@ -17,6 +21,8 @@ export class Drops {
   /** `line` is the beginning of the line. */
   note(why: Dropped, from: "client" | "server", line: Uint8Array): void {
     this.total++;
+    if (from === "server" && why === "unexpected answer") this.unexpected++;
+    else if (from === "server" && why !== "blank line") this.noise++;
     const key = `${why} from the ${from}`;
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     // Blank lines are common, harmless and say nothing.

@@ -43,6 +43,26 @@ export function classifyEnds(head: Uint8Array, tail: Uint8Array): Envelope | und
   return seen.complete ? envelopeSeen(seen) : undefined;
 }
 
+/** Which request a client's notification gives up; undefined if it is about something else. */
+export function cancelledId(bytes: Uint8Array, start: number, end: number): IdKey | undefined {
+  if (end - start > CANCEL_BYTES_MAX) return undefined;
+  const text = decoder.decode(bytes.subarray(start, end));
+  // Notifications are many and seldom this one: spare the parser.
+  if (!text.includes("cancelled")) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isRecord(value) || own(value, "method") !== "notifications/cancelled") return undefined;
+    const params = own(value, "params");
+    return isRecord(params) ? keyOf(own(params, "requestId")) : undefined;
+  } catch {
+    // Its ends looked like a message.
+    return undefined;
+  }
+}
+
+/** The reason in it is free text, but short. */
+const CANCEL_BYTES_MAX = 4 * 1024;
+
 /** The id as it is written in JSON. */
 export function idText(id: IdKey): string {
   if (typeof id === "number") return String(id);

@@ -38,9 +38,10 @@ async function askManager(url: string): Promise<string> {
 }
 
 function describe(report: HealthReport): string {
-  if (report.status === "unhealthy") throw new Error("the server cannot be started");
-  const { status, sessions, processes, inFlight } = report;
-  return `${status}: ${sessions} sessions, ${processes} processes, ${inFlight} requests in flight`;
+  const { status, sessions, processes, inFlight, busy, trouble } = report;
+  if (status === "unhealthy") throw new Error(trouble?.message ?? "it is unhealthy");
+  const silent = busy > 0 ? `, ${busy} busy` : "";
+  return `${status}: ${sessions} sessions, ${processes} processes, ${inFlight} requests in flight${silent}`;
 }
 
 /** Rejects when no report comes in time. */

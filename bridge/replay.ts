@@ -57,6 +57,14 @@ export class Replay {
     return true;
   }
 
+  /** Why a receiver that has `received` messages cannot be sent what it lacks. */
+  gap(received: number): string | undefined {
+    const { sent, dropped } = this;
+    if (received > sent) return `only ${sent} messages were sent, not ${received}`;
+    if (received >= dropped) return undefined;
+    return `messages ${received + 1} to ${dropped} were not acknowledged in time and are not kept any more`;
+  }
+
   /** Gives up the oldest until at most `bytes` are kept; the session can then not be resumed by who lacks them. */
   giveUp(bytes: number): void {
     let left = this.keptBytes;

@@ -3,9 +3,10 @@
  * pressure, an answer for every request, and one end. It knows no socket: its client is a Peer, which a later
  * connection may replace, and what the client has not acknowledged is kept for that one.
  */
+import { Checkup, type Patient } from "./checkup.ts";
 import type { ChildEvents, ServerProcess } from "./child.ts";
 import { Drops } from "./drops.ts";
-import { Replay } from "./replay.ts";
+import type { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
 import { Traffic } from "./traffic.ts";
 import { type ExitReport, LIMITS } from "./wire.ts";
@@ -35,11 +36,12 @@ export interface SessionHost {
   sessionEnded(session: Session, report: ExitReport): void;
 }
 
-export class Session {
+export class Session implements Patient {
   /** Messages received from the client: lines that are no control frames. */
   received = 0;
   readonly traffic: Traffic;
   readonly drops: Drops;
+  readonly checkup = new Checkup(this);
   private readonly fromServer: Sieve;
   private child: ServerProcess | undefined;
   /** What the client has sent before there was a server. */
@@ -68,7 +70,10 @@ export class Session {
     this.traffic = new Traffic(host.messageBytes, {
       dropped: (why, from, line) => this.drops.note(why, from, line),
       reply: (line) => this.reply(line),
+      answered: (answered, error) => this.checkup.answered(answered, error),
       settled: () => this.stopIfDone(),
+      request: this.checkup.request,
+      own: this.checkup.settles,
     });
     this.fromServer = new Sieve(
       host.messageBytes,
@@ -80,6 +85,18 @@ export class Session {
 
   get pid(): number | undefined {
     return this.child?.pid;
+  }
+
+  get inFlight(): number {
+    return this.traffic.calls.size;
+  }
+
+  get unreadBytes(): number {
+    return this.child?.queuedBytes ?? 0;
+  }
+
+  tell(line: string): void {
+    this.child?.write(encoder.encode(line));
   }
 
   /** Its server has ended. */
@@ -154,10 +171,7 @@ export class Session {
 
   /** Why a client that has `received` so many messages cannot go on from there. */
   gap(received: number): string | undefined {
-    const { sent = 0, dropped = 0 } = this.replay ?? {};
-    if (received > sent) return `only ${sent} messages were sent, not ${received}`;
-    if (received >= dropped) return undefined;
-    return `messages ${received + 1} to ${dropped} were not acknowledged in time and are not kept any more`;
+    return this.replay?.gap(received);
   }
 
   /** A new connection of the same client, after `gap` found none: it is sent what it lacks, then all that follows. */

@@ -3,7 +3,7 @@
  * requests in flight, so that each can be answered when the server cannot. Pure: no I/O.
  */
 import { Calls } from "./calls.ts";
-import { type Envelope, type IdKey, NULL_ID, classify, classifyEnds, idText } from "./envelope.ts";
+import { type Envelope, type IdKey, NULL_ID, cancelledId, classify, classifyEnds, idText } from "./envelope.ts";
 import type { LongLine } from "./lines.ts";
 import { isControl } from "./wire.ts";
 
@@ -27,8 +27,14 @@ export interface TrafficEvents {
   dropped(why: Dropped, from: "client" | "server", line: Uint8Array): void;
   /** A JSON-RPC error of the bridge's own for the client, newline included. */
   reply(line: string): void;
+  /** An answer has passed. */
+  answered(id: IdKey, error: boolean): void;
   /** An answer has passed, or the client has been told that none will come. */
   settled(): void;
+  /** A request of the client passes. */
+  request(id: IdKey, bytes: Uint8Array, start: number, end: number): void;
+  /** Whether the server has answered a question of the bridge itself. */
+  own(id: IdKey): boolean;
 }
 
 /** JSON-RPC codes: the standard's own for what the client did wrong, the product's for what happened to the server. */
@@ -60,11 +66,15 @@ export class Traffic {
     const envelope = classify(bytes, start, end);
     switch (envelope.kind) {
       case "request":
+        this.events.request(envelope.id, bytes, start, end);
         return this.begin(envelope.id) || this.drop("invalid request", "client", bytes, start, end);
       case "response":
         return this.settleServer(envelope) || this.drop("unexpected answer", "client", bytes, start, end);
       case "batch":
         return this.batchFromClient(envelope.items) || this.drop("unexpected answer", "client", bytes, start, end);
+      case "notification":
+        this.cancel(bytes, start, end);
+        return true;
       case "blank":
         return this.drop("blank line", "client", bytes, start, end);
       case "invalid":
@@ -83,7 +93,8 @@ export class Traffic {
     const envelope = classify(bytes, start, end);
     switch (envelope.kind) {
       case "response":
-        return this.settle(envelope) || this.drop("unexpected answer", "server", bytes, start, end);
+        if (this.settle(envelope)) return true;
+        return !this.events.own(envelope.id) && this.drop("unexpected answer", "server", bytes, start, end);
       case "request":
         this.serverCalls.begin(envelope.id);
         return true;
@@ -134,12 +145,20 @@ export class Traffic {
     return refusal === undefined;
   }
 
+  /** A request that the client has given up is not in flight: its server owes nothing. */
+  private cancel(bytes: Uint8Array, start: number, end: number): void {
+    if (this.calls.size === 0) return;
+    const id = cancelledId(bytes, start, end);
+    if (id !== undefined && this.calls.cancel(id)) this.events.settled();
+  }
+
   private settleServer(answer: Answer): boolean {
     return this.serverCalls.settle(answer.id) || isComplaint(answer);
   }
 
   private settle(answer: Answer): boolean {
     if (!this.calls.settle(answer.id)) return isComplaint(answer);
+    this.events.answered(answer.id, answer.error);
     this.events.settled();
     return true;
   }

@@ -118,6 +118,20 @@ export const exitReport = v.object({
 });
 export type ExitReport = v.InferOutput<typeof exitReport>;
 
+export const trouble = v.object({
+  /**
+   * `start-failed`: no server process can be started; `crash-loop`: they end as soon as they are started, and are left
+   * alone for a while; `stopped`: the system does not run one (SIGSTOP); `silent`: one answers no `ping` or
+   * `server/discover` although it has nothing to do; `nonsense`: what one says is no answer.
+   */
+  kind: v.string(),
+  /** A sentence for people. */
+  message: v.string(),
+  /** Sessions with that trouble. */
+  sessions: count,
+});
+export type Trouble = v.InferOutput<typeof trouble>;
+
 export const healthReport = v.object({
   status: v.picklist(["ok", "draining", "unhealthy"]),
   version: v.string(),
@@ -130,6 +144,10 @@ export const healthReport = v.object({
   inFlight: count,
   /** Lines that were not passed on so far: noise of servers, answers that nobody awaited, lines over the limit. */
   dropped: v.optional(count, 0),
+  /** Sessions whose server answers nothing now, but has reason to: requests wait for it, or it computes. */
+  busy: v.optional(count, 0),
+  /** Why the status is `unhealthy`. */
+  trouble: v.optional(trouble),
   /** How the last server process that ended by itself ended. */
   lastExit: v.optional(exitReport),
 });

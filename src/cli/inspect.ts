@@ -59,12 +59,14 @@ function server({ view, spec }: Inspection): Rows {
 
 function health({ health: bridge, spec }: Inspection): Rows {
   if (!bridge) return [["bridge", "does not answer (the server does not run)"]];
-  return [
+  return filled([
     ["bridge", `${bridge.status}, version ${bridge.version}, up ${formatMs(bridge.uptimeMs)}`],
     ["processes", `${bridge.processes} for ${bridge.sessions} sessions`],
+    ["trouble", bridge.trouble?.message ?? ""],
+    ["busy", bridge.busy > 0 ? `${bridge.busy} answer nothing while requests wait or they compute` : ""],
     ["in flight", `${bridge.inFlight} requests over ${bridge.connections} connections`],
     ["checked", `every ${formatMs(spec.health.interval)}, ${spec.health.retries} failures mean unhealthy`],
-  ];
+  ]);
 }
 
 const POLICY = { process: "each with a process of its own", shared: "on one shared process" };

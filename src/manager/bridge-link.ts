@@ -19,7 +19,10 @@ const AFTER_MISS_MS = 1_000;
 
 export interface LinkEvents {
   answered(report: HealthReport): void;
+  /** It does not answer, or says that a server process does not: that may pass. */
   missed(reason: string): void;
+  /** It says what is wrong, and there is no doubt about it. */
+  troubled(reason: string): void;
   exit(report: ExitReport): void;
 }
 
@@ -85,16 +88,21 @@ export class BridgeLink {
       try {
         const report = await this.ask(Deadline.in(timeout, this.stopped.signal));
         if (this.stopped.signal.aborted) return;
-        if (report.status === "unhealthy") {
-          this.events.missed(report.lastExit?.reason ?? "the bridge says that its server is unhealthy");
-        } else this.events.answered(report);
-        waitMs = interval;
+        this.tell(report);
+        waitMs = report.status === "unhealthy" ? Math.min(interval, AFTER_MISS_MS) : interval;
       } catch (error) {
         if (this.stopped.signal.aborted) return;
-        this.events.missed(Fault.from(error).message);
+        this.events.missed(`the bridge does not answer: ${Fault.from(error).message}`);
         waitMs = Math.min(interval, AFTER_MISS_MS);
       }
     }
+  }
+
+  private tell(report: HealthReport): void {
+    if (report.status !== "unhealthy") return this.events.answered(report);
+    const { trouble } = report;
+    if (trouble?.kind === "silent") this.events.missed(trouble.message);
+    else this.events.troubled(trouble?.message ?? "the bridge says that its server is unhealthy");
   }
 
   /** A probe now. Faults: `unreachable`, `timeout`, refusals of the bridge. */

@@ -7,6 +7,7 @@ import type { Instance } from "../runtime/runtime.ts";
 import { BridgeLink } from "./bridge-link.ts";
 import type { EventLog } from "./events.ts";
 import { endedFault } from "./launch.ts";
+import { PAUSED } from "./instances.ts";
 import type { Status } from "./status.ts";
 
 /** From a started container to the first answer of its bridge, beside the spec's own start period. */
@@ -100,10 +101,16 @@ export class Contact {
     };
     this.link = new BridgeLink(options, {
       answered: ({ processes }) => this.status.apply({ kind: "answered", serving: processes > 0 }),
-      missed: (reason) => this.status.apply({ kind: "missed", reason }),
+      // Whoever has paused it is the better reason.
+      missed: (reason) => this.status.apply({ kind: "missed", reason: this.paused ?? reason }),
+      troubled: (reason) => this.status.apply({ kind: "troubled", reason }),
       exit: (report) => this.processEnded(report),
     });
     return this.link;
+  }
+
+  private get paused(): string | undefined {
+    return this.subject.present?.state === "paused" ? PAUSED : undefined;
   }
 
   private processEnded({ reason, session, code, signal, oom, stderr }: ExitReport): void {

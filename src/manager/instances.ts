@@ -20,8 +20,10 @@ export type Happening =
   | { kind: "created" }
   /** The bridge answers. `serving`: a server process runs in it now. */
   | { kind: "answered"; serving: boolean }
-  /** The bridge does not answer, or says that it is not well. */
+  /** The bridge does not answer, or says that a server process does not. Once is no reason to worry. */
   | { kind: "missed"; reason: string }
+  /** The bridge says what is wrong, and is sure of it. */
+  | { kind: "troubled"; reason: string }
   /** An instance that was found running does not answer at all. */
   | { kind: "unanswered"; reason: string }
   /** The start failed for good. */
@@ -36,6 +38,9 @@ export type Happening =
   | { kind: "engine"; state: Instance["state"]; anew: boolean; exit?: Instance["exit"] };
 
 export const DEFINED: Condition = { state: "defined", misses: 0 };
+
+/** Why something that the engine has frozen does not answer. */
+export const PAUSED = "it is paused";
 
 /** The states in which there is something to stop. */
 export const ALIVE: ReadonlySet<ServerState> = new Set(["creating", "starting", "ready", "unhealthy", "stopping"]);
@@ -54,6 +59,10 @@ export function next(now: Condition, happening: Happening, retries: number): Con
       return answered(now, happening.serving);
     case "missed":
       return missed(now, happening.reason, retries);
+    case "troubled":
+      return now.state === "ready" || now.state === "unhealthy"
+        ? { state: "unhealthy", reason: happening.reason, misses: 0 }
+        : now;
     case "unanswered":
       return now.state === "starting" ? { state: "unhealthy", reason: happening.reason, misses: retries } : now;
     case "failed":
@@ -74,8 +83,8 @@ export function next(now: Condition, happening: Happening, retries: number): Con
 function answered(now: Condition, serving: boolean): Condition {
   if (now.state === "starting" || now.state === "unhealthy") return { state: "ready", misses: 0 };
   if (now.state !== "ready") return now;
-  // That a server process ended is worth knowing until another one has come up.
-  const reason = serving ? undefined : now.reason;
+  // That a server process ended is worth knowing until another one has come up; a probe that was missed is not.
+  const reason = serving || now.misses > 0 ? undefined : now.reason;
   if (reason === now.reason && now.misses === 0) return now;
   return { state: "ready", ...(reason === undefined ? {} : { reason }), misses: 0 };
 }
@@ -85,7 +94,7 @@ function missed(now: Condition, reason: string, retries: number): Condition {
   // While it starts nobody expects an answer: the start has a deadline of its own.
   if (now.state !== "ready") return now;
   const misses = now.misses + 1;
-  return misses >= retries ? { state: "unhealthy", reason, misses } : { ...now, misses };
+  return { state: misses >= retries ? "unhealthy" : "ready", reason, misses };
 }
 
 function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind: "engine" }>): Condition {
@@ -101,9 +110,7 @@ function engine(now: Condition, { state, anew, exit }: Extract<Happening, { kind
       return anew && RESTED.has(now.state) ? STARTING : now;
     case "paused":
       // Whoever resumes it lets the next probe answer, which makes it ready again.
-      return now.state === "ready" || now.state === "unhealthy"
-        ? { ...now, state: "unhealthy", reason: "it is paused" }
-        : now;
+      return now.state === "ready" || now.state === "unhealthy" ? { ...now, state: "unhealthy", reason: PAUSED } : now;
     case "ended":
       return ended(now, exit);
     case "lost":

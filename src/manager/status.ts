@@ -26,7 +26,13 @@ export class Status {
     const before = this.condition;
     this.condition = next(before, happening, this.retries());
     const { state, reason } = this.condition;
-    if (state === before.state) return;
+    if (state === before.state) {
+      // Not well, and it was not known before in what way.
+      const news = happening.kind === "missed" || happening.kind === "troubled";
+      if (!news || reason === undefined || reason === before.reason) return;
+      this.around.events.add("server.trouble", `${this.name}: ${reason}`, { server: this.name });
+      return;
+    }
     const message = `${this.name} is ${state}${reason === undefined ? "" : `: ${reason}`}`;
     this.around.events.add(`server.${state}`, message, { server: this.name });
     const level = state === "failed" || state === "unhealthy" ? "warn" : "info";

@@ -103,6 +103,8 @@ const bridgeHealth = v.looseObject({
   sessions: count,
   connections: count,
   inFlight: count,
+  busy: v.optional(count, 0),
+  trouble: v.optional(v.object({ kind: v.string(), message: v.string(), sessions: count })),
 });
 
 /** `GET /servers/:name/inspect` */

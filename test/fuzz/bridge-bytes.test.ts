@@ -102,7 +102,9 @@ describe("the server's side of a session", () => {
       fc.property(fc.array(item, { maxLength: 40 }), sizes, (items, pieces) => {
         let dropped = 0;
         const out: Uint8Array[] = [];
-        const traffic = new Traffic(LIMIT, { dropped: () => dropped++, reply: () => {}, settled: () => {} });
+        const none = () => {};
+        const events = { reply: none, answered: none, settled: none, request: none, own: () => false };
+        const traffic = new Traffic(LIMIT, { dropped: () => dropped++, ...events });
         const sieve = new Sieve(
           LIMIT,
           traffic.fromServer,

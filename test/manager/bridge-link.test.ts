@@ -44,6 +44,7 @@ async function bench(options: Partial<LinkOptions> = {}, bridgeArgs: string[] = 
       {
         answered: () => void (found.answered += 1),
         missed: (reason) => void found.missed.push(reason),
+        troubled: (reason) => void found.missed.push(reason),
         exit: (report) => void found.exits.push(report),
       },
     ),
@@ -75,7 +76,7 @@ test("asks at the interval; a bridge that hangs is missed within its timeout, an
   expect(found.missed).toEqual([]);
   found.bridge.kill("SIGSTOP");
   await until("two misses", () => found.missed.length >= 2);
-  expect(found.missed[0]).toBe("the health report did not end within 200 ms");
+  expect(found.missed[0]).toBe("the bridge does not answer: the health report did not end within 200 ms");
   found.bridge.kill("SIGCONT");
   const before = found.answered;
   await until("it answers", () => found.answered > before);

@@ -11,6 +11,7 @@ const created: Happening = { kind: "created" };
 const answered: Happening = { kind: "answered", serving: false };
 const serving: Happening = { kind: "answered", serving: true };
 const missed: Happening = { kind: "missed", reason: "no answer" };
+const troubled: Happening = { kind: "troubled", reason: "it is stopped" };
 const failed: Happening = { kind: "failed", reason: "no image" };
 const crashed: Happening = { kind: "process-ended", reason: "exit code 7" };
 const unanswered: Happening = { kind: "unanswered", reason: "refused" };
@@ -49,9 +50,15 @@ const TABLE: [from: ServerState, through: Happening[], to: ServerState, reason?:
   ["starting", [stop, stopped], "stopped"],
   ["unhealthy", [stop, stopped], "stopped"],
   // Probes: three misses in a row.
-  ["ready", [missed, missed], "ready"],
+  ["ready", [missed, missed], "ready", "no answer"],
+  ["ready", [missed, missed, answered], "ready"],
   ["ready", [missed, missed, missed], "unhealthy", "no answer"],
-  ["ready", [missed, missed, answered, missed, missed], "ready"],
+  ["ready", [missed, missed, answered, missed, missed], "ready", "no answer"],
+  ["ready", [troubled], "unhealthy", "it is stopped"],
+  ["ready", [troubled, answered], "ready"],
+  ["unhealthy", [troubled], "unhealthy", "it is stopped"],
+  ["starting", [troubled], "starting"],
+  ["stopped", [troubled], "stopped"],
   ["unhealthy", [answered], "ready"],
   ["unhealthy", [missed], "unhealthy", "no answer"],
   ["starting", [missed, missed, missed, missed], "starting"],
