@@ -69,6 +69,14 @@ export class Contact {
     return await this.link?.ask(deadline).catch(() => undefined);
   }
 
+  /** Whether the bridge answers after all. */
+  async recovers(deadline: Deadline): Promise<boolean> {
+    const { status } = (await this.health(deadline)) ?? {};
+    // One process that is not well is no reason to end the others, and a new session has its own.
+    if (status && status !== "unhealthy") this.status.apply({ kind: "answered", serving: false });
+    return status !== undefined;
+  }
+
   /** Whether the bridge has no session and takes none from now on. Faults: those of asking it. */
   async drainWhenIdle(deadline: Deadline): Promise<boolean> {
     return (await this.link?.drainWhenIdle(deadline)) ?? false;

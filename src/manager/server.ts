@@ -272,10 +272,7 @@ export class Server {
     if (this.instance.state === "paused") {
       throw new Fault("conflict", `${this.name} is paused`, { hint: `docker unpause ${this.instance.name}` });
     }
-    const health = await this.health(Deadline.in(spec.health.timeout));
-    // One server process that is not well is no reason to end the others; a new session gets a new process.
-    if (health && health.status !== "unhealthy") this.status.apply({ kind: "answered", serving: false });
-    return health !== undefined;
+    return await this.contact.recovers(Deadline.in(spec.health.timeout));
   }
 
   private async discard(): Promise<void> {
