@@ -12,6 +12,7 @@ export async function commitContainer(engine: Engine, id: string, ref: string, d
       method: "POST",
       path: "/commit",
       query: { container: id, repo, tag, pause: false },
+      patient: true,
     },
     v.object({ Id: v.string() }),
     deadline,

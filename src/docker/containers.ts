@@ -183,7 +183,7 @@ export async function waitForEnd(engine: Engine, id: string, deadline: Deadline)
   const query = { condition: "not-running" };
   const answer = await orAbsent(
     engine.call(
-      { what: `waiting for the container ${id} to end`, method: "POST", path: at(id, "wait"), query },
+      { what: `waiting for the container ${id} to end`, method: "POST", path: at(id, "wait"), query, patient: true },
       ended,
       deadline,
     ),
@@ -224,7 +224,7 @@ export async function putArchive(
     broken.abort();
   });
   try {
-    const request = { what, method: "PUT", path: at(id, "archive"), query: { path }, archive } as const;
+    const request = { what, method: "PUT", path: at(id, "archive"), query: { path }, archive, patient: true } as const;
     await engine.act(request, deadline.endedBy(broken.signal));
   } catch (error) {
     throw reason ?? error;

@@ -12,7 +12,7 @@ import * as v from "valibot";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { checkEndpoint, type Endpoint, formatEndpoint } from "./endpoint.ts";
-import { engineFault, messageFault } from "./faults.ts";
+import { engineFault, frozenFault, messageFault } from "./faults.ts";
 
 // docker-modem takes addresses apart with url.parse: the warning is for its makers, not for who runs Linkspan.
 process.noDeprecation = true;
@@ -27,6 +27,9 @@ const ANY_STATUS = Object.fromEntries(Array.from({ length: 500 }, (_, index) => 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX = 64 * 1024;
 const FIRST_ERROR = 400;
+/** An engine that works has told what it knows, and has done what it was asked to, within these times. */
+const TELL_MS = 20_000;
+const DO_MS = 60_000;
 
 const engineVersion = v.object({
   Version: v.string(),
@@ -64,6 +67,8 @@ export interface Request {
   body?: object;
   /** A request body that is not JSON: an archive. */
   archive?: Buffer | NodeJS.ReadableStream;
+  /** May take as long as its deadline: an engine that works is not done earlier. */
+  patient?: true;
   /** Base64 of the registry's credentials (X-Registry-Auth). Never logged, never in a URL. */
   registryAuth?: string;
 }
@@ -124,13 +129,16 @@ export class Engine {
     return answer.once("close", () => ended.abort());
   }
 
-  private async read(request: Request, deadline: Deadline): Promise<string> {
+  private async read(request: Request, outer: Deadline): Promise<string> {
     const ended = new AbortController();
+    const deadline = request.patient ? outer : outer.within(request.method === "GET" ? TELL_MS : DO_MS);
     try {
       const answer = await this.dial(request, deadline, ended.signal);
       return await deadline.race(request.what, textOf(answer, ANSWER_BYTES_MAX));
     } catch (error) {
-      throw engineFault(error, request.what, formatEndpoint(this.endpoint));
+      const fault = engineFault(error, request.what, formatEndpoint(this.endpoint));
+      // The caller's own time is his to explain.
+      throw fault.kind === "timeout" && !outer.passed ? frozenFault(request.what, deadline.totalMs) : fault;
     } finally {
       ended.abort();
     }

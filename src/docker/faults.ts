@@ -76,6 +76,13 @@ export function engineFault(thrown: unknown, what: string, endpoint: string): Fa
   });
 }
 
+/** An engine that takes connections and says nothing. */
+export function frozenFault(what: string, ms: number): Fault {
+  return new Fault("timeout", `${what}: the container engine has not answered within ${Math.round(ms / 1000)} s`, {
+    hint: "it may be overloaded or hang: see whether `docker info` answers, and restart it if it does not",
+  });
+}
+
 /** The fault for an error message that came inside an answer (a pull, a build) or with a status. */
 export function messageFault(text: string, what: string, status?: number): Fault {
   const meaning = MEANINGS.find((row) => (row.says ? row.says.test(text) : row.status === status));

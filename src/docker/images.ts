@@ -58,13 +58,20 @@ export async function listImages(engine: Engine, labels: string[], deadline: Dea
   return images.toSorted((left, right) => right.Created - left.Created);
 }
 
-/** Pulls with the progress of all layers summed up. Faults: `not-found`, `unauthenticated`, `exhausted`, `unreachable`, `timeout`. */
+/** A pull in which nothing moves for so long has stalled: the engine itself would wait for its registry for ever. */
+const STALL_MS = 120_000;
+
+/**
+ * Pulls with the progress of all layers summed up. Faults: `not-found`, `unauthenticated`, `exhausted`, `unreachable`,
+ * `timeout`, also when nothing comes for `stallMs`.
+ */
 export async function pullImage(
   engine: Engine,
   ref: string,
   registryAuth: string | undefined,
   report: ReportStep,
   deadline: Deadline,
+  stallMs = STALL_MS,
 ): Promise<void> {
   const what = `pulling the image ${ref}`;
   const ended = new AbortController();
@@ -72,9 +79,15 @@ export async function pullImage(
   const tag = /[:@][^/]*$/.test(ref) ? undefined : "latest";
   const request = { what, method: "POST", path: "/images/create", query: { fromImage: ref, tag } } as const;
   const auth = registryAuth ? { registryAuth } : {};
-  const stream = await engine.stream({ ...request, ...auth }, deadline, ended.signal);
+  const opening = deadline.within(stallMs);
   try {
-    await deadline.race(what, readProgress(stream, what, report));
+    const stream = await engine.stream({ ...request, ...auth }, opening, ended.signal);
+    await deadline.race(what, readProgress(stream, what, report, stallMs));
+  } catch (error) {
+    if (!(error instanceof Fault) || error.kind !== "timeout" || deadline.passed) throw error;
+    throw new Fault("timeout", `${what}: nothing has come from the registry for ${Math.round(stallMs / 1000)} s`, {
+      hint: "the registry or the way to it has stalled: try again, and look at the engine's proxy and network",
+    });
   } finally {
     ended.abort();
   }

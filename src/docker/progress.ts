@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import { withoutStall } from "../base/stall.ts";
 import { messageFault } from "./faults.ts";
 
 export interface Step {
@@ -28,11 +29,20 @@ const LINE_MAX = 1024 * 1024;
 
 const IMAGE_ID = /^(sha256:)?[0-9a-f]{64}$/;
 
-/** Reads to the end. Returns the image id that a build or an import has said, if it has. */
-export async function readProgress(stream: Readable, what: string, report: ReportStep): Promise<string | undefined> {
+/**
+ * Reads to the end. Returns the image id that a build or an import has said, if it has. With `stallMs` it ends with a
+ * `timeout` fault when nothing new is said for so long.
+ */
+export async function readProgress(
+  stream: Readable,
+  what: string,
+  report: ReportStep,
+  stallMs?: number,
+): Promise<string | undefined> {
   const layers = new Map<string, { current: number; total: number }>();
   let imageId: string | undefined;
-  for await (const line of linesOf(stream, what)) {
+  const lines = linesOf(stream, what);
+  for await (const line of stallMs === undefined ? lines : withoutStall(lines, stallMs, what)) {
     const parsed = v.safeParse(progressLine, parseJson(line));
     if (!parsed.success) continue;
     const { id, status, error, errorDetail, progressDetail, aux } = parsed.output;

@@ -114,7 +114,7 @@ const usage = v.object({
 export async function volumeBytes(engine: Engine, name: string, deadline: Deadline): Promise<number | undefined> {
   // Older engines measure everything that they have.
   const query = compareVersions(engine.api, "1.42") < 0 ? {} : { type: "volume" };
-  const request = { what: "measuring volumes", method: "GET", path: "/system/df", query } as const;
+  const request = { what: "measuring volumes", method: "GET", path: "/system/df", query, patient: true } as const;
   const found = await engine.call(request, usage, deadline).catch(() => undefined);
   const size = found?.Volumes?.find((volume) => volume.Name === name)?.UsageData?.Size ?? -1;
   return size < 0 ? undefined : size;

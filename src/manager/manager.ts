@@ -197,7 +197,7 @@ export class Manager implements AsyncDisposable {
 
   readiness(): Readiness {
     if (this.closed) return { ready: false, reason: "the manager is ending" };
-    const { reason } = this.recovery;
+    const reason = this.recovery.reason ?? this.recovery.outage;
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 

@@ -26,6 +26,8 @@ function ownLabels(instance: string): Labels {
 export class Recovery {
   /** Why the manager does not know yet what runs; undefined once it does. */
   reason: string | undefined = "looking for servers that run already";
+  /** Why the engine cannot be followed at the moment; undefined when it can. */
+  outage: string | undefined;
   /** Resolves after the first look, also when the engine did not answer. */
   readonly first: Promise<void>;
 
@@ -97,14 +99,22 @@ export class Recovery {
 
   /** Until the stream of the engine breaks; the next one begins with what is there. */
   private async follow(): Promise<void> {
+    const outage = (reason: string | undefined) => this.tellOutage(reason);
     try {
-      for await (const instance of this.ground.runtime.watch(ownLabels(this.ground.instance), this.signal)) {
+      for await (const instance of this.ground.runtime.watch(ownLabels(this.ground.instance), this.signal, outage)) {
         const name = instance.labels[LABEL.server];
         if (name) this.registry.find(name)?.observe(instance);
       }
     } catch (error) {
       if (!this.signal.aborted) this.log.warn("the engine's events broke off", { reason: Fault.from(error).message });
     }
+  }
+
+  private tellOutage(reason: string | undefined): void {
+    const before = this.outage;
+    this.outage = reason;
+    if (reason !== undefined && before === undefined) this.log.warn("the engine does not answer", { reason });
+    if (reason === undefined && before !== undefined) this.log.info("the engine answers again");
   }
 }
 

@@ -133,6 +133,9 @@ export interface Leftovers {
   strangers(image: string, deadline: Deadline): Promise<Instance[]>;
 }
 
+/** Why the engine does not answer now; undefined when it does. */
+export type Outage = (reason: string | undefined) => void;
+
 export interface Runtime extends AsyncDisposable {
   readonly kind: RuntimeKind;
   /** Whether the engine answers, and what it is. Faults: `unreachable` (none there), `forbidden` (no permission), `unsupported` (too old). */
@@ -152,8 +155,11 @@ export interface Runtime extends AsyncDisposable {
   list(labels: Labels, deadline: Deadline): Promise<Instance[]>;
   /** One instance with the engine's own description of it (for `linkspan inspect`), environment values masked. */
   inspect(id: string, deadline: Deadline): Promise<{ instance: Instance; raw: unknown }>;
-  /** Levels, not edges: every change yields the instance as it is then; a removed one as `lost`. */
-  watch(labels: Labels, signal: AbortSignal): AsyncIterable<Instance>;
+  /**
+   * Levels, not edges: every change yields the instance as it is then; a removed one as `lost`. Goes on when the engine goes
+   * away; `outage` hears of it.
+   */
+  watch(labels: Labels, signal: AbortSignal, outage?: Outage): AsyncIterable<Instance>;
   /** The server's stderr and the bridge's own log. */
   logs(id: string, options: LogOptions): AsyncIterable<LogLine>;
   /** Absent where servers have no volumes of their own. */

@@ -35,6 +35,7 @@ import type {
   Leftovers,
   LogLine,
   LogOptions,
+  Outage,
   Ownership,
   Report,
   Runtime,
@@ -57,6 +58,8 @@ export interface DockerOptions {
 
 /** Containers inspected at the same time by `list`. */
 const LIST_WIDTH = 8;
+/** Until an engine has said what it is. */
+const CONNECT_MS = 10_000;
 /** Until a log begins to flow. */
 const LOG_OPEN_MS = 10_000;
 
@@ -175,16 +178,19 @@ export class DockerRuntime implements Runtime {
     return { instance: this.instanceOf(info), raw: maskDescription(info) };
   }
 
-  watch(labels: Labels, signal: AbortSignal): AsyncIterable<Instance> {
+  watch(labels: Labels, signal: AbortSignal, outage?: Outage): AsyncIterable<Instance> {
     const source = {
-      engine: (deadline: Deadline) => this.engine(deadline),
+      engine: (deadline: Deadline) => {
+        this.connected = undefined;
+        return this.engine(deadline);
+      },
       list: (deadline: Deadline) => this.list(labels, deadline),
       inspect: async (id: string, deadline: Deadline) => {
         const info = await inspectContainer(await this.engine(deadline), id, deadline);
         return info && this.instanceOf(info);
       },
     };
-    return watchContainers(source, { label: labelFilter(labels) }, signal);
+    return watchContainers(source, { label: labelFilter(labels) }, signal, outage);
   }
 
   async *logs(id: string, { tail, follow, signal }: LogOptions): AsyncIterable<LogLine> {
@@ -209,12 +215,15 @@ export class DockerRuntime implements Runtime {
   }
 
   /** Connects at the first use; after a failure the next call tries anew. */
-  private engine(deadline: Deadline): Promise<Engine> {
-    this.connected ??= Engine.connect(this.endpoint, deadline).catch((error: unknown) => {
-      this.connected = undefined;
+  private async engine(deadline: Deadline): Promise<Engine> {
+    // Not the first caller's deadline: others wait for the same answer.
+    const connecting = (this.connected ??= Engine.connect(this.endpoint, Deadline.in(CONNECT_MS)));
+    try {
+      return await deadline.race("asking the engine for its version", connecting);
+    } catch (error) {
+      if (this.connected === connecting) this.connected = undefined;
       throw error;
-    });
-    return this.connected;
+    }
   }
 
   private async bridgeVolume(engine: Engine, report: Report, deadline: Deadline): Promise<string> {
