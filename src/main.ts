@@ -18,7 +18,7 @@ async function run(): Promise<number> {
     case "health":
       return (await import("../bridge/health.ts")).healthMain(rest);
     case "mcp":
-      return (await import("./front/main.ts")).frontMain(rest, embedded);
+      return (await import("./front/main.ts")).frontMain(rest, { embedded, toolset });
     case "volume-swap":
       return (await import("./runtime/docker/volume-swap.ts")).volumeSwapMain(rest);
     case "process-shim":
@@ -37,6 +37,11 @@ async function run(): Promise<number> {
 /** A manager inside this process, for `linkspan mcp --embedded`. */
 async function embedded() {
   return (await import("./serve.ts")).embeddedManager();
+}
+
+/** The Docker tools in this process, for `linkspan mcp --toolset`. */
+async function toolset() {
+  return (await import("./toolset/main.ts")).toolsetMain(process.env);
 }
 
 function version(): number {

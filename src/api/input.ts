@@ -1,7 +1,7 @@
 /** What comes in: bodies, queries and names, bounded and through their schemas. Messages never repeat a value. */
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
-import { issueFault } from "./issues.ts";
+import { issueFault } from "../model/issues.ts";
 
 /** The longest body of a request, bytes (faults.md). */
 export const BODY_BYTES_MAX = 8 * 1024 * 1024;

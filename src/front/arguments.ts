@@ -4,8 +4,10 @@ import { absoluteSource, secrets, variables } from "../base/words.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
 
 export interface FrontArguments {
-  /** A configured name, or a REF that is run under a derived name. */
+  /** A configured name, or a REF that is run under a derived name. Empty with a toolset. */
   server: string;
+  /** Tools of this binary, served instead of a server: `docker`. */
+  toolset: string[];
   /** How a REF is to be run; undefined where nothing is said. */
   definition: SessionRequestInput["definition"];
   /** The manager runs in this process instead of in the background. */
@@ -15,12 +17,17 @@ export interface FrontArguments {
   retryIdempotent: boolean;
 }
 
+/** What `--toolset` knows. */
+const TOOLSETS = ["docker"];
+
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
+       linkspan mcp --toolset docker
 
 Serves one MCP server on stdin and stdout, for an MCP client to launch.
 SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 
 Options:
+  --toolset NAMES  serve tools of Linkspan itself instead of a server: docker
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)
   --retry-idempotent
@@ -39,6 +46,7 @@ With an image or npm:PACKAGE, as in linkspan run:
 /** Options that take a value, under their long name. */
 const VALUED: Record<string, string> = {
   "--data-dir": "data-dir",
+  "--toolset": "toolset",
   "--volume": "volume",
   "-v": "volume",
   "--env": "env",
@@ -70,9 +78,13 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
     else if (server) throw usage("more than one server is named; arguments of the server come after --");
     else server = option;
   }
-  if (!server) throw usage("no server is named");
+  const toolset = (values.toolset ?? []).flatMap((names) => names.split(",")).map((name) => name.trim());
+  const unknown = toolset.find((name) => !TOOLSETS.includes(name));
+  if (unknown !== undefined) throw usage(`there is no toolset ${unknown}`);
+  if (!server && toolset.length === 0) throw usage("no server is named");
+  if (server && toolset.length > 0) throw usage("a toolset and a server are two MCP servers");
   const definition = definitionOf(values, args);
-  return { server, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent };
+  return { server, toolset, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent };
 }
 
 function definitionOf(

@@ -10,8 +10,16 @@ import { Relay } from "./relay.ts";
 /** What the client has not read by then is lost; it may be gone. */
 const FLUSH_MS = 500;
 
-/** `embedded` makes the manager of this process; called only for `--embedded`. Ends the process itself. */
-export async function frontMain(argv: readonly string[], embedded: () => Promise<EmbeddedManager>): Promise<number> {
+/** What only some fronts need and none waits for. */
+interface Others {
+  /** Makes the manager of this process; called only for `--embedded`. */
+  embedded(): Promise<EmbeddedManager>;
+  /** Serves the tools of this binary instead of a server; for `--toolset`. */
+  toolset(): Promise<never>;
+}
+
+/** Ends the process itself. */
+export async function frontMain(argv: readonly string[], { embedded, toolset }: Others): Promise<number> {
   const asked = read(argv);
   if (asked === undefined) {
     process.stdout.write(USAGE);
@@ -21,6 +29,7 @@ export async function frontMain(argv: readonly string[], embedded: () => Promise
     warn(sentence(asked));
     return asked.faces.exit;
   }
+  if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset();
   const opening =
     asked instanceof Fault
       ? { open: () => Promise.reject(asked), cancel: () => {}, close: async () => {} }

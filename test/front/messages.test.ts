@@ -40,13 +40,30 @@ test("progress goes to opening requests that carry a token, and to nothing else"
 });
 
 test("the command line", () => {
-  const plain = { server: "a", definition: undefined, embedded: false, dataDir: undefined, retryIdempotent: false };
+  const plain = {
+    server: "a",
+    toolset: [],
+    definition: undefined,
+    embedded: false,
+    dataDir: undefined,
+    retryIdempotent: false,
+  };
   expect(parseArguments(["npm:x@1"])).toEqual({ ...plain, server: "npm:x@1" });
   expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({ ...plain, embedded: true, dataDir: "/d" });
   expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true });
   expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ ...plain, dataDir: "/x=y" });
   expect(parseArguments(["a", "--help"])).toBeUndefined();
-  for (const wrong of [[], ["a", "b"], ["--nope", "a"], ["a", "--data-dir"], ["--data-dir=", "a"], ["a", "-v"]]) {
+  expect(parseArguments(["--toolset", "docker"])).toEqual({ ...plain, server: "", toolset: ["docker"] });
+  for (const wrong of [
+    ["--toolset", "x"],
+    ["--toolset=docker", "a"],
+    [],
+    ["a", "b"],
+    ["--nope", "a"],
+    ["a", "--data-dir"],
+    ["--data-dir=", "a"],
+    ["a", "-v"],
+  ]) {
     expect(() => parseArguments(wrong)).toThrow(expect.objectContaining({ kind: "usage" }));
   }
 });
@@ -67,6 +84,7 @@ test("a reference with what it needs to run", () => {
   ];
   expect(parseArguments(words)).toEqual({
     server: "npm:x@1",
+    toolset: [],
     definition: {
       args: ["/data", "-v"],
       volumes: ["/notes:/data"],

@@ -1,0 +1,99 @@
+/**
+ * The audit log: one JSON line per call, append-only, 0600, rotated by size. Who, which tool, the shape of the arguments
+ * (names and types, never values), the decision, and what it was about.
+ */
+import { appendFile, chmod, mkdir, rename, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+
+const FILE_BYTES_MAX = 10 * 1024 * 1024;
+/** `audit.jsonl`, `audit.jsonl.1` … */
+const FILES_MAX = 5;
+/** Arguments whose values name an object and are no secrets. */
+const OBJECTS = new Set([
+  "container_id",
+  "image",
+  "image_name",
+  "network_id",
+  "volume_name",
+  "name",
+  "project",
+  "service",
+  "id",
+]);
+const OBJECT_CHARS_MAX = 256;
+
+export type Decision = "allowed" | "denied" | "refused" | "asked" | "confirmed" | "failed";
+
+export interface AuditEntry {
+  who: string;
+  tool: string;
+  args: unknown;
+  decision: Decision;
+  /** Of a call that failed. */
+  fault?: string;
+  ms: number;
+}
+
+export class AuditLog {
+  private tail: Promise<void> = Promise.resolve();
+
+  constructor(private readonly file: string) {}
+
+  /** In the order of calling. Resolves when it is written; fails when it cannot be. */
+  write({ who, tool, args, decision, fault, ms }: AuditEntry): Promise<void> {
+    const line = JSON.stringify({
+      at: new Date().toISOString(),
+      who,
+      tool,
+      decision,
+      objects: objectsOf(args),
+      shape: shapeOf(args),
+      ...(fault === undefined ? {} : { fault }),
+      ms: Math.round(ms),
+    });
+    const written = this.tail.then(() => this.append(`${line}\n`));
+    this.tail = written.catch(() => {});
+    return written;
+  }
+
+  private async append(line: string): Promise<void> {
+    const found = await stat(this.file).catch(() => undefined);
+    if (!found) await mkdir(dirname(this.file), { recursive: true, mode: 0o700 });
+    if (found && found.size + line.length > FILE_BYTES_MAX) await this.rotate();
+    await appendFile(this.file, line, { mode: 0o600 });
+    // One that somebody else made, or copied back, may be open to others.
+    if (found && (found.mode & 0o077) !== 0) await chmod(this.file, 0o600);
+  }
+
+  private async rotate(): Promise<void> {
+    for (let number = FILES_MAX - 1; number > 0; number -= 1) {
+      const from = number === 1 ? this.file : `${this.file}.${number - 1}`;
+      await rename(from, `${this.file}.${number}`).catch(() => {});
+    }
+  }
+}
+
+function objectsOf(args: unknown): Record<string, string> {
+  const entries = Object.entries(isRecord(args) ? args : {});
+  return Object.fromEntries(
+    entries.flatMap(([key, value]) =>
+      OBJECTS.has(key) && typeof value === "string" ? [[key, value.slice(0, OBJECT_CHARS_MAX)]] : [],
+    ),
+  );
+}
+
+/** `{"container_id":"string","environment":{"object":2}}` */
+function shapeOf(args: unknown): Record<string, unknown> {
+  const entries = Object.entries(isRecord(args) ? args : {}).slice(0, 64);
+  return Object.fromEntries(entries.map(([key, value]) => [key.slice(0, 64), typeOf(value)]));
+}
+
+function typeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return { array: value.length };
+  if (isRecord(value)) return { object: Object.keys(value).length };
+  return value === null ? "null" : typeof value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,39 @@
+/**
+ * Who may call what: the one place that decides, for MCP, REST and the command line. Whatever is not known to be allowed
+ * is denied, and what is denied is not listed.
+ */
+import { Fault } from "../base/fault.ts";
+import type { Settings } from "./settings.ts";
+import type { Tool } from "./tool.ts";
+
+type Verdict = { allowed: true } | { allowed: false; reason: string; hint: string };
+
+const ALLOWED: Verdict = { allowed: true };
+
+export function judgeTool({ name, level }: Pick<Tool, "name" | "level">, settings: Settings): Verdict {
+  if (settings.deniedTools.has(name)) return denied(`${name} is on the list of denied tools`, "SAFETY_DENIED_TOOLS");
+  if (settings.allowedTools.size > 0 && !settings.allowedTools.has(name))
+    return denied(`${name} is not on the list of allowed tools`, "SAFETY_ALLOWED_TOOLS");
+  switch (level) {
+    case "safe":
+      return ALLOWED;
+    case "moderate":
+      if (settings.allowModerate) return ALLOWED;
+      return denied(`${name} changes something, and only reading is allowed`, "SAFETY_ALLOW_MODERATE_OPERATIONS=true");
+    case "destructive":
+      if (settings.allowDestructive) return ALLOWED;
+      return denied(`${name} destroys something, and that is not allowed`, "SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS=true");
+    default:
+      return denied(`${name} has no known level`, "a newer version of Linkspan");
+  }
+}
+
+/** Faults: `forbidden`, with the variable that decides. */
+export function requireTool(tool: Tool, settings: Settings): void {
+  const verdict = judgeTool(tool, settings);
+  if (!verdict.allowed) throw new Fault("forbidden", verdict.reason, { hint: verdict.hint });
+}
+
+function denied(reason: string, deciding: string): Verdict {
+  return { allowed: false, reason, hint: `Whoever configures this server decides it with ${deciding}.` };
+}

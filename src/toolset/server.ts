@@ -1,0 +1,173 @@
+/** The toolset as an MCP server of both eras, on the SDK's own machinery: it speaks MCP itself and relays nothing. */
+import {
+  inputRequired,
+  inputResponse,
+  type JSONObject,
+  Server,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
+import { toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { Fault } from "../base/fault.ts";
+import { VERSION } from "../base/version.ts";
+import { page } from "./output.ts";
+import type { Plan, Step, Tool } from "./tool.ts";
+import { type Answer, CONFIRMATION, type Toolset } from "./toolset.ts";
+
+/** Of `tools/list`: all tools are some 60 KB. */
+const TOOLS_PAGE = 200;
+const CONFIRM = "confirm";
+
+const elicitation = v.object({ form: v.optional(v.unknown()), url: v.optional(v.unknown()) });
+const capabilities = v.object({ elicitation: v.optional(elicitation) });
+const implementation = v.object({ name: v.string(), version: v.string() });
+/** What a modern client says with each request (2026-07-28, basic/index: per-request metadata). */
+const envelope = v.object({
+  "io.modelcontextprotocol/clientCapabilities": v.optional(capabilities),
+  "io.modelcontextprotocol/clientInfo": v.optional(implementation),
+});
+
+export function toolsetServer(toolset: Toolset, instructions: string): Server {
+  const { serverName: name, serverVersion: version = VERSION } = toolset.settings;
+  const server = new Server({ name, version }, { capabilities: { tools: {} }, instructions });
+  server.setRequestHandler("tools/list", ({ params }) => {
+    const { items, next_cursor: nextCursor } = page(toolset.list(), { limit: TOOLS_PAGE, cursor: params?.cursor });
+    return { tools: items.map(describe), ...(nextCursor ? { nextCursor } : {}) };
+  });
+  server.setRequestHandler("tools/call", ({ params }, context) => callTool(server, toolset, params, context));
+  return server;
+}
+
+/** As `tools/list` shows it. */
+export function describe(tool: Tool) {
+  const inputSchema = objectSchema(tool, "input");
+  const token = {
+    [CONFIRMATION]: { type: "string", description: "From the plan that a first call without it has answered" },
+  };
+  const safe = tool.level === "safe";
+  return {
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema:
+      tool.level === "destructive"
+        ? { ...inputSchema, properties: { ...inputSchema.properties, ...token } }
+        : inputSchema,
+    outputSchema: objectSchema(tool, "output"),
+    annotations: {
+      title: tool.title,
+      readOnlyHint: safe,
+      destructiveHint: tool.level === "destructive",
+      idempotentHint: safe || tool.idempotent === true,
+      openWorldHint: tool.openWorld === true,
+    },
+  };
+}
+
+function objectSchema(tool: Tool, side: "input" | "output") {
+  // As text and back: what the client will see, without the types of a schema that may be a mere boolean.
+  const schema: JSONObject = JSON.parse(
+    JSON.stringify(toJsonSchema(tool[side], { typeMode: side, errorMode: "ignore" })),
+  );
+  const properties: JSONObject = { ...(isObject(schema.properties) ? schema.properties : {}) };
+  const { $schema: _, type: __, ...rest } = schema;
+  return { ...rest, type: "object" as const, properties };
+}
+
+function isObject(value: JSONObject[string] | undefined): value is JSONObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+type CallParams = { name: string; arguments?: Record<string, unknown> | undefined };
+
+async function callTool(
+  server: Server,
+  toolset: Toolset,
+  { name, arguments: args = {} }: CallParams,
+  context: ServerContext,
+) {
+  const { mcpReq } = context;
+  const caller = { who: clientOf(server, context), signal: mcpReq.signal, report: reporter(context) };
+  try {
+    const answered = inputResponse(mcpReq.inputResponses, CONFIRM);
+    const token = mcpReq.requestState();
+    if (answered.kind === "elicit" && (answered.action !== "accept" || answered.content?.[CONFIRM] !== true))
+      throw new Fault("cancelled", "nothing was done: the plan was declined");
+    const confirmed =
+      answered.kind === "elicit" && typeof token === "string" ? { ...args, [CONFIRMATION]: token } : args;
+    const answer = await toolset.call(name, confirmed, caller);
+    if (answer.kind === "ask") return ask(answer, canElicit(server, context));
+    const { structured, text } = answer.outcome;
+    return { content: [{ type: "text" as const, text }], structuredContent: structured };
+  } catch (error) {
+    return failure(Fault.from(error));
+  }
+}
+
+/** The person decides where the client can ask; else the caller, with the token. */
+function ask({ plan, token }: Extract<Answer, { kind: "ask" }>, elicit: boolean) {
+  if (elicit) {
+    const question = inputRequired.elicit({
+      message: `${planText(plan)}\n\nDo it?`,
+      requestedSchema: {
+        type: "object",
+        properties: {
+          [CONFIRM]: { type: "boolean", title: "Do it", description: "This cannot be taken back without docker_undo." },
+        },
+        required: [CONFIRM],
+      },
+    });
+    return inputRequired({ inputRequests: { [CONFIRM]: question }, requestState: token });
+  }
+  const text = `${planText(plan)}\n\nNothing was done yet. To do it, make the same call with ${CONFIRMATION}: "${token}".`;
+  const structuredContent = { kind: "confirmation-required", plan, [CONFIRMATION]: token };
+  return { content: [{ type: "text" as const, text }], structuredContent, isError: true };
+}
+
+export function planText({ summary, objects }: Plan): string {
+  const lines = objects.map(
+    ({ kind, name, id, detail }) =>
+      `- ${kind} ${name === id ? name : `${name} (${id.slice(0, 19)})`}${detail ? `: ${detail}` : ""}`,
+  );
+  return [summary, ...lines].join("\n");
+}
+
+function failure(fault: Fault) {
+  const text = fault.hint ? `${fault.message}. ${fault.hint}` : fault.message;
+  return { content: [{ type: "text" as const, text }], structuredContent: { ...fault.report() }, isError: true };
+}
+
+function canElicit(server: Server, context: ServerContext): boolean {
+  const asked = envelopeOf(context)?.["io.modelcontextprotocol/clientCapabilities"] ?? server.getClientCapabilities();
+  // `{}` means form, the only mode before 2025-11-25.
+  return (
+    asked?.elicitation !== undefined && (asked.elicitation.form !== undefined || asked.elicitation.url === undefined)
+  );
+}
+
+function clientOf(server: Server, context: ServerContext): string {
+  const info = envelopeOf(context)?.["io.modelcontextprotocol/clientInfo"] ?? server.getClientVersion();
+  return info ? `${info.name} ${info.version}` : "unknown";
+}
+
+function envelopeOf({ mcpReq }: ServerContext): v.InferOutput<typeof envelope> | undefined {
+  const parsed = v.safeParse(envelope, mcpReq.envelope);
+  return parsed.success ? parsed.output : undefined;
+}
+
+/** Progress must grow: a step that does not is one more than the last. */
+function reporter({ mcpReq }: ServerContext): (step: Step) => void {
+  const progressToken = mcpReq._meta?.progressToken;
+  if (progressToken === undefined) return () => {};
+  let last = 0;
+  return ({ text, current, total }) => {
+    last = current !== undefined && current > last ? current : last + 1;
+    const params = {
+      progressToken,
+      progress: last,
+      message: text,
+      ...(total !== undefined && total >= last ? { total } : {}),
+    };
+    mcpReq.notify({ method: "notifications/progress", params }).catch(() => {});
+  };
+}
