@@ -130,11 +130,21 @@ async function startManager(
       dataDir: runtimeDir,
       home: dir.path,
     });
-    const { allowWeaker, stopServersOnExit } = settings;
+    const { allowWeaker, stopServersOnExit, budget } = settings;
     const cleanup = { intervalMs: settings.cleanupInterval, maxAgeMs: settings.maxAge };
     const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
     const { servers } = config;
-    return new Manager({ runtime, dataDir: dir, servers, log, allowWeaker, stopServersOnExit, cleanup, noEngineHint });
+    return new Manager({
+      runtime,
+      dataDir: dir,
+      servers,
+      log,
+      allowWeaker,
+      stopServersOnExit,
+      budget,
+      cleanup,
+      noEngineHint,
+    });
   } catch (error) {
     dir.close();
     throw error;

@@ -55,6 +55,7 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
     release: (session) => manager.release(session),
   });
+  manager.letGo = (server) => calls.letGo(server);
   const ending = new AbortController();
   const services = { manager, calls, metrics: new Metrics(), ending: ending.signal };
   const app = createApp(services, options.onDefect);

@@ -33,6 +33,8 @@ const options = v.object({
   stopTimeout: v.optional(v.string()),
   lease: v.optional(v.string()),
   session: v.optional(v.picklist(["process", "shared"], "expected process or shared")),
+  idleStop: v.optional(v.string()),
+  maxSessions: figure,
   timeout: timeoutOption,
 });
 type RunOptions = v.InferOutput<typeof options>;
@@ -62,6 +64,8 @@ export const run = command({
       .option("--stop-timeout <duration>", "longest stop (default: 5s)")
       .option("--lease <duration>", "ends after so long without its owners, or none (default: 5m)")
       .option("--session <policy>", "process: a process per session; shared: one for all (default: process)")
+      .option("--idle-stop <duration>", "stop it when nobody has used it for so long; the next use starts it again")
+      .option("--max-sessions <number>", "sessions at the same time (default: 256)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
   examples: [
     ["linkspan run npm:@modelcontextprotocol/server-filesystem -v ~/notes:/data -- /data", "one folder, read-only"],
@@ -118,6 +122,8 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("stopTimeout", given.stopTimeout),
     ...present("lease", given.lease),
     ...present("session", given.session),
+    ...present("idleStop", given.idleStop),
+    ...present("maxSessions", given.maxSessions),
   };
 }
 

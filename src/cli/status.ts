@@ -40,7 +40,7 @@ async function running(): Promise<ManagerClient | undefined> {
   }
 }
 
-function lines({ manager, servers, containers, sessions, volumes, cleanup, orphans }: StatusView): string[] {
+function lines({ manager, servers, containers, sessions, budget, volumes, cleanup, orphans }: StatusView): string[] {
   const { pid, version, since, memoryBytes, ready, reason } = manager;
   const how = ready ? onStdout.green("ready") : onStdout.yellow(`not ready (${oneLine(reason ?? "no reason given")})`);
   const states = Object.entries(servers).map(([state, count]) => `${count} ${state}`);
@@ -51,11 +51,29 @@ function lines({ manager, servers, containers, sessions, volumes, cleanup, orpha
     row("servers", states.join(", ") || "none"),
     row("containers", `${containers.running} running, ${containers.ended} ended`),
     row("sessions", String(sessions)),
+    ...budgetRow(budget),
     ...(volumes === undefined ? [] : [row("volumes", String(volumes))]),
     row("cleanup", cleanupCell(cleanup)),
     row("orphans", orphanCell(orphans)),
     ...(orphans ?? []).slice(0, SHOWN_MAX).map((item) => `  ${itemLine(item)}`),
   ];
+}
+
+/** Nothing where nothing is bounded. */
+function budgetRow({
+  containers,
+  containersMax,
+  memoryBytes,
+  memoryBytesMax,
+  waiting,
+}: StatusView["budget"]): string[] {
+  const parts = [
+    ...(containersMax === undefined ? [] : [`${containers} of ${containersMax} containers`]),
+    ...(memoryBytesMax === undefined ? [] : [`${formatBytes(memoryBytes)} of ${formatBytes(memoryBytesMax)}`]),
+  ];
+  if (parts.length === 0) return [];
+  const queue = waiting.length === 0 ? [] : [onStdout.yellow(`${waiting.length} waiting: ${waiting.join(", ")}`)];
+  return [row("budget", [...parts, ...queue].join(", "))];
 }
 
 function cleanupCell({ intervalMs, maxAgeMs, last }: StatusView["cleanup"]): string {

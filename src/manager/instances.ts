@@ -33,7 +33,8 @@ export type Happening =
   | { kind: "stop" }
   /** An instance of an earlier manager. */
   | { kind: "found"; state: Instance["state"]; exit?: Instance["exit"] }
-  | { kind: "stopped" }
+  /** `reason`: nobody asked for it, and its next use starts it again. */
+  | { kind: "stopped"; reason?: string }
   /** The engine's word. `anew`: another incarnation than the one that was known. */
   | { kind: "engine"; state: Instance["state"]; anew: boolean; exit?: Instance["exit"] };
 
@@ -72,12 +73,16 @@ export function next(now: Condition, happening: Happening, retries: number): Con
     case "stop":
       return ALIVE.has(now.state) ? { state: "stopping", misses: 0 } : now;
     case "stopped":
-      return now.state === "defined" ? now : { state: "stopped", misses: 0 };
+      return now.state === "defined" ? now : stopped(happening.reason);
     case "found":
       return found(now, happening);
     case "engine":
       return engine(now, happening);
   }
+}
+
+function stopped(reason?: string): Condition {
+  return { state: "stopped", ...(reason === undefined ? {} : { reason }), misses: 0 };
 }
 
 function answered(now: Condition, serving: boolean): Condition {

@@ -8,7 +8,7 @@ import type { Log } from "../base/log.ts";
 import type { Readiness } from "../model/rest.ts";
 import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
-import type { ServerView, SessionGrant, SessionView } from "../model/views.ts";
+import type { BudgetView, ServerView, SessionGrant, SessionView } from "../model/views.ts";
 import type { LogLine, LogOptions, Report, Runtime, RuntimeKind, Stats } from "../runtime/runtime.ts";
 import { Cleanup, type CleanupOptions, ON_REQUEST } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
@@ -18,10 +18,12 @@ import { openEvents } from "./chronicle.ts";
 import type { EventLog, Events } from "./events.ts";
 import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
+import { OnDemand } from "./on-demand.ts";
 import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
 import { known, Registry } from "./registry.ts";
 import type { Server } from "./server.ts";
+import { Room, type RoomOptions } from "./room.ts";
 import { type SessionKind, Sessions } from "./sessions.ts";
 import { State } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -44,6 +46,8 @@ export interface ManagerOptions {
   stopServersOnExit: boolean;
   /** When the reaper looks by itself, and what is aged for it; without it nothing is removed unless somebody asks. */
   cleanup?: CleanupOptions;
+  /** What all servers together may have; no bound when absent. */
+  budget?: RoomOptions;
   /** What else can be done when no engine answers. */
   noEngineHint?: string | undefined;
 }
@@ -52,6 +56,7 @@ export interface ManagerOptions {
 const SWEEP_MS = 2_000;
 /** An end for those who name none. */
 const CLOSE_MS = 30_000;
+const NO_BUDGET: RoomOptions = { wait: 0 };
 const BY_NAME = { client: "by name" };
 
 export class Manager implements AsyncDisposable {
@@ -63,6 +68,9 @@ export class Manager implements AsyncDisposable {
   private readonly state: State;
   private readonly registry: Registry;
   private readonly reception: Reception;
+  private readonly room: Room;
+  /** Gives up a session that tool calls of our own keep open, unless a call is under way. */
+  letGo: (server: string) => Promise<unknown> = async () => {};
   private readonly ground: Ground;
   private readonly facts: EngineFacts;
   private readonly ending = new AbortController();
@@ -82,10 +90,20 @@ export class Manager implements AsyncDisposable {
     this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, home: dataDir.path, allowWeaker, facts };
     this.state = State.open(dataDir.statePath, log);
     this.log = openEvents(dataDir.path, this.state, (server) => this.registry.find(server)?.present?.name);
+    this.room = new Room(options.budget ?? NO_BUDGET, {
+      events: this.log,
+      log,
+      servers: () => this.registry.all(),
+      wanted: (name) => this.books.wanted(name),
+      users: (name) => this.books.users(name),
+      letGo: (name) => this.letGo(name),
+    });
     const around: Surroundings = {
       ground: this.ground,
       events: this.log,
       log,
+      room: this.room,
+      pins: this.state.pins,
       sessions: (name) => this.books.count(name),
     };
     this.volumes = new Volumes(runtime, this.log, (deadline) => this.admitted(deadline));
@@ -96,6 +114,7 @@ export class Manager implements AsyncDisposable {
     const { ground, registry, books, recovery } = this;
     const house = { ground, registry, books, recovery, events: this.log };
     this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
+    new OnDemand({ ...house, recovery, log }, this.ending.signal);
     this.sweeper = setInterval(() => this.reception.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
@@ -193,6 +212,10 @@ export class Manager implements AsyncDisposable {
 
   sessions(): SessionView[] {
     return this.books.list();
+  }
+
+  budget(): BudgetView {
+    return this.room.view();
   }
 
   readiness(): Readiness {

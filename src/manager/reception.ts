@@ -1,5 +1,6 @@
 /** From a client's wish to its session, and the end of sessions: starts servers that are needed and keeps the books. */
 import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { SessionGrant, SessionView } from "../model/views.ts";
 import type { Report } from "../runtime/runtime.ts";
@@ -21,6 +22,7 @@ export class Reception {
   /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
   async acquire(request: SessionRequest, kind: SessionKind, report: Report, deadline: Deadline): Promise<SessionGrant> {
     const { server, spec } = known(this.registry.resolve(request.server, request.definition));
+    if (this.books.wanted(server.name) >= spec.maxSessions) throw tooMany(server.name, spec.maxSessions);
     using coming = this.books.expect(server.name, request);
     // One that runs with an older definition serves on while others use it.
     const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
@@ -64,4 +66,10 @@ export class Reception {
 /** A front's client is the program that launched it: one with many servers is one client. */
 function clientOf({ ppid }: SessionRequest, kind: SessionKind): string {
   return kind === "front" ? `front of ${ppid}` : kind;
+}
+
+function tooMany(name: string, maxSessions: number): Fault {
+  return new Fault("exhausted", `${name} has ${maxSessions} sessions, which is its limit`, {
+    hint: "End a client of it, or raise its maxSessions.",
+  });
 }

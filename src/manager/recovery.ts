@@ -92,8 +92,6 @@ export class Recovery {
     const server = this.registry.discovered(name, spec, secrets);
     if (!server.spec) log.warn("an instance was found whose description cannot be read", { server: name });
     await server.adopt(best);
-    // Who started it is forgotten; the careful guess is that somebody wants it.
-    server.pinned = server.alive;
     log.info("took over a server", { server: name, container: best.name, state: server.state });
   }
 

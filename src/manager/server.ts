@@ -7,18 +7,17 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ServerSpec } from "../model/server-spec.ts";
 import type { ServerState, ServerView } from "../model/views.ts";
-import type { Instance, Progress, Report, Runtime } from "../runtime/runtime.ts";
+import type { Instance, Report, Runtime } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
 import { isNews } from "./instances.ts";
 import { type Cause, explainFailure, launch, lostSecretsFault, prepareLaunch, tokenOf } from "./launch.ts";
 import { Queue } from "./queue.ts";
+import { Starting } from "./starting.ts";
 import { Status } from "./status.ts";
 import type { Origin, Surroundings } from "./surroundings.ts";
 import { viewOf } from "./view.ts";
 
-/** A whole start, the fetching of an image included. */
-const START_MS = 600_000;
 /** What a stop may take beyond the spec's stopTimeout. */
 const STOP_SLACK_MS = 15_000;
 const REMOVE_MS = 15_000;
@@ -26,20 +25,12 @@ const DEFAULT_STOP_MS = 5_000;
 
 const RESTING: ReadonlySet<Instance["state"]> = new Set(["ended", "lost"]);
 
-interface Starting {
-  hash: string;
-  done: Promise<void>;
-  abort: AbortController;
-  reports: Set<Report>;
-}
-
 export class Server {
   private readonly status: Status;
   private instance: Instance | undefined;
   readonly contact: Contact;
-  private starting: Starting | undefined;
-  /** Somebody asked for it by name and has not stopped it: it stays without sessions, too. */
-  pinned = false;
+  private readonly starting: Starting;
+  private wanted = false;
   private readonly queue = new Queue();
 
   constructor(
@@ -53,7 +44,20 @@ export class Server {
   ) {
     this.status = new Status(name, around, () => this.spec?.health.retries ?? DEFAULT_HEALTH.retries);
     const tokenFor = (instance: Instance) => tokenOf(around.ground, instance);
+    this.starting = new Starting(name, (spec, cause, report, deadline) =>
+      this.operate(() => this.startNow(spec, cause, report, deadline)),
+    );
     this.contact = new Contact(this, this.status, around.events, tokenFor);
+  }
+
+  /** Somebody asked for it by name and has not stopped it: it stays without sessions, too. */
+  get pinned(): boolean {
+    return this.wanted;
+  }
+
+  set pinned(pinned: boolean) {
+    this.wanted = pinned;
+    this.around.pins.set(this.name, pinned);
   }
 
   get state(): ServerState {
@@ -75,8 +79,10 @@ export class Server {
 
   view(): ServerView {
     const { name, spec, instance } = this;
-    const sessions = this.around.sessions(name);
-    return viewOf({ name, spec, instance, sessions, condition: this.status.condition, runtime: this.runtime.kind });
+    const { sessions, room } = this.around;
+    const reason = this.busy ? room.reasonFor(name) : undefined;
+    const condition = reason === undefined ? this.status.condition : { ...this.status.condition, reason };
+    return viewOf({ name, spec, instance, sessions: sessions(name), condition, runtime: this.runtime.kind });
   }
 
   token(): string {
@@ -101,15 +107,8 @@ export class Server {
 
   /** Resolves when the bridge answers. Starts at the same time are one; the caller's deadline ends only its own wait. */
   async start(spec: ServerSpec, cause: Cause, report: Report, deadline: Deadline): Promise<void> {
-    if (this.isCurrent(spec) && !this.busy) return;
-    const hash = this.hashOf(spec);
-    const starting = this.starting?.hash === hash ? this.starting : this.beginStart(spec, hash, cause);
-    starting.reports.add(report);
-    try {
-      await deadline.race(`the start of ${this.name}`, starting.done);
-    } finally {
-      starting.reports.delete(report);
-    }
+    if (this.isCurrent(spec) && !this.busy) this.spec = spec;
+    else await this.starting.join(spec, this.hashOf(spec), cause, report, deadline);
   }
 
   /** Ends a start that is under way, then the instance. The container stays, for its logs. */
@@ -145,9 +144,18 @@ export class Server {
     return await deadline.race(`the removal of ${this.name}`, work);
   }
 
+  /** Stops it unless somebody uses it; false if somebody does. `why` is what people see. Precautions as for `retire`. */
+  async rest(why: string, deadline: Deadline): Promise<boolean> {
+    const work = this.operate(async () => {
+      if (!this.alive || !(await this.contact.drainWhenIdle(deadline))) return false;
+      await this.stopNow(why);
+      return true;
+    });
+    return await deadline.race(`the stop of ${this.name}`, work);
+  }
+
   abortStart(): void {
-    this.starting?.abort.abort();
-    this.starting = undefined;
+    this.starting.abort();
   }
 
   /** Lets go of the bridge; what runs, runs on. */
@@ -161,6 +169,8 @@ export class Server {
       if (this.alive) return;
       this.instance = instance;
       this.status.apply({ kind: "found", state: instance.state, exit: instance.exit });
+      // Of one that nothing is known of the careful guess is that somebody wants it.
+      this.wanted = this.alive && (this.around.pins.get(this.name) ?? true);
       if (this.alive) await this.contact.resume();
     });
   }
@@ -186,30 +196,12 @@ export class Server {
     return await this.contact.health(deadline);
   }
 
-  private beginStart(spec: ServerSpec, hash: string, cause: Cause): Starting {
-    // Another spec is wanted now: what is under way with the old one would only be replaced.
-    this.abortStart();
-    const abort = new AbortController();
-    const reports = new Set<Report>();
-    const report = (progress: Progress) => {
-      for (const one of reports) one(progress);
-    };
-    const done = this.operate(() => this.startNow(spec, cause, report, Deadline.in(START_MS, abort.signal)));
-    const starting: Starting = { hash, done, abort, reports };
-    this.starting = starting;
-    // Whoever waits hears of a failure; nobody may be waiting any more.
-    done
-      .catch(() => {})
-      .finally(() => {
-        if (this.starting === starting) this.starting = undefined;
-      });
-    return starting;
-  }
-
   private async startNow(spec: ServerSpec, cause: Cause, report: Report, deadline: Deadline): Promise<void> {
-    if (this.isCurrent(spec) || (await this.recovers(spec))) return;
+    if (this.isCurrent(spec) || (await this.recovers(spec))) return void (this.spec = spec);
     if (spec === this.spec && this.lostSecrets.length > 0) throw lostSecretsFault(this.name, this.lostSecrets);
-    const { ground } = this.around;
+    const { ground, room } = this.around;
+    using _room = await room.admit(this, spec, cause, report, deadline);
+    this.around.pins.set(this.name, this.pinned);
     if (this.alive) await prepareLaunch(ground, spec, report, deadline);
     try {
       if (this.alive) await this.stopNow();
@@ -247,7 +239,7 @@ export class Server {
     return fault;
   }
 
-  private async stopNow(): Promise<void> {
+  private async stopNow(why?: string): Promise<void> {
     const { instance } = this;
     if (!this.alive && (!instance || RESTING.has(instance.state))) return;
     this.status.apply({ kind: "stop" });
@@ -263,7 +255,7 @@ export class Server {
     // Made by a start that was ended before it ran: nothing is in it, not even a log.
     if (instance?.state === "pending") await this.discard();
     else if (this.instance) this.instance = { ...this.instance, state: "ended", addresses: [] };
-    this.status.apply({ kind: "stopped" });
+    this.status.apply({ kind: "stopped", ...(why === undefined ? {} : { reason: why }) });
   }
 
   /** Whether what runs under this name answers after all, and so needs no new start. */

@@ -46,6 +46,13 @@ export class Sessions {
     return { session, [Symbol.dispose]: () => void this.coming.delete(session) };
   }
 
+  /** The same without those that our own tool calls keep open between two calls. */
+  users(server: string): number {
+    let own = 0;
+    for (const { view } of this.open.values()) if (view.server === server && view.kind === "manager") own += 1;
+    return this.wanted(server) - own;
+  }
+
   /** Sessions with a server, and clients that are about to get one. */
   wanted(server: string): number {
     let coming = 0;

@@ -4,6 +4,9 @@ import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import { managerSection, type ManagerSection } from "../model/config.ts";
 
+/** Clients give up on a server that does not answer within 60 s: before that they are told why. */
+const BUDGET_WAIT_MS = 45_000;
+
 type Environment = Record<string, string | undefined>;
 
 /** What is said on the command line and in the environment. */
@@ -75,6 +78,27 @@ const OPTIONS: Option[] = [
     value: "SECONDS",
     alias: "MCP_MAX_AGE",
     help: "remove a server that has had no session for so long, unless it was started by name; 0 is never (3600)",
+  },
+  {
+    flag: "--budget-containers",
+    field: "budget.containers",
+    kind: "number",
+    value: "N",
+    help: "run at most so many at once: one more stops the one that nobody has used for longest",
+  },
+  {
+    flag: "--budget-memory",
+    field: "budget.memory",
+    kind: "text",
+    value: "SIZE",
+    help: "the same for the sum of their memory limits, such as 4g",
+  },
+  {
+    flag: "--budget-wait",
+    field: "budget.wait",
+    kind: "seconds",
+    value: "SECONDS",
+    help: "how long a start waits for room when all are in use (45)",
   },
   { flag: "--idle-exit", field: "idleExit", kind: "number", value: "SECONDS", help: "end when nobody needs it" },
   { flag: "--stdin-exit", field: "stdinExit", kind: "switch", help: "end when stdin does" },
@@ -148,6 +172,7 @@ export function mergeSettings(options: ManagerSection, file: ManagerSection) {
     stopServersOnExit: merged.stopServersOnExit ?? false,
     cleanupInterval: merged.cleanupInterval ?? 300_000,
     maxAge: merged.maxAge ?? 3_600_000,
+    budget: { wait: BUDGET_WAIT_MS, ...file.budget, ...options.budget },
     logLevel: merged.logLevel ?? "info",
     logFormat: merged.logFormat ?? "text",
   } as const;
@@ -157,16 +182,29 @@ export type Settings = ReturnType<typeof mergeSettings>;
 function checked(given: Record<string, unknown>): Arguments {
   const ours = v.safeParse(own, given);
   const { help: _h, config: _c, dataDir: _d, background: _b, idleExit: _i, stdinExit: _s, ...rest } = given;
-  const settings = v.safeParse(managerSection, rest);
+  const settings = v.safeParse(managerSection, nested(rest));
   const issue = ours.success ? settings.issues?.[0] : ours.issues[0];
   if (issue) {
-    const field = String(issue.path?.[0]?.key ?? "");
-    const flag = OPTIONS.find((option) => option.field === field)?.flag ?? field;
+    const field = v.getDotPath(issue) ?? "";
+    const flag =
+      OPTIONS.find((option) => option.field === field || field.startsWith(`${option.field}.`))?.flag ?? field;
     throw usage(`${flag}: expected ${issue.expected ?? `an ${issue.type}`}, not ${issue.received}`);
   }
   if (!ours.success || !settings.success) throw usage("the options cannot be read");
   const { help, config, dataDir, background, stdinExit, idleExit } = ours.output;
   return { help, config, dataDir, background, stdinExit, idleExitMs: idleExit * 1000, settings: settings.output };
+}
+
+/** `budget.memory` as `memory` of `budget`. */
+function nested(fields: Record<string, unknown>): Record<string, unknown> {
+  const groups: Record<string, Record<string, unknown>> = {};
+  const plain: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(fields)) {
+    const [group = "", inner] = field.split(".");
+    if (inner === undefined) plain[field] = value;
+    else (groups[group] ??= {})[inner] = value;
+  }
+  return { ...plain, ...groups };
 }
 
 function convert(option: Option, text: string, source: string): unknown {

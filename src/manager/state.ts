@@ -10,6 +10,7 @@ import * as v from "valibot";
 import type { Log } from "../base/log.ts";
 import { type ServerSpec, serverSpec } from "../model/server-spec.ts";
 import { History } from "./history.ts";
+import { Pins } from "./pins.ts";
 
 const SCHEMA_VERSION = 1;
 const BUSY_MS = 1_000;
@@ -20,6 +21,7 @@ const row = v.object({ name: v.string(), spec: v.string() });
 
 export class State {
   readonly history: History;
+  readonly pins: Pins;
 
   private constructor(
     private readonly database: Database,
@@ -28,6 +30,7 @@ export class State {
     readonly degraded: string | undefined,
   ) {
     this.history = new History(database, log);
+    this.pins = new Pins(database, log);
   }
 
   /** Never fails: a damaged file is moved aside, without a writable one the state lives in memory. */
@@ -85,6 +88,7 @@ export class State {
   }
 
   delete(name: string): void {
+    this.pins.delete(name);
     this.attempt("forgetting a spec", () => this.database.query("DELETE FROM specs WHERE name = ?").run(name));
   }
 

@@ -1,7 +1,7 @@
 /** `POST /cleanup`: what is to be removed, and what was. */
 import * as v from "valibot";
 import { imageRef } from "./server-spec.ts";
-import { serverState } from "./views.ts";
+import { budgetView, serverState } from "./views.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -64,6 +64,7 @@ export const statusView = v.object({
   /** Of the known servers. */
   containers: v.object({ running: count, ended: count }),
   sessions: count,
+  budget: budgetView,
   /** Made by Linkspan; absent where the runtime has none, or the engine does not answer. */
   volumes: v.optional(count),
   cleanup: v.object({

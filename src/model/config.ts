@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import type { Environment } from "./env-reference.ts";
 import { name, type ServerSpec, serverBody } from "./server-spec.ts";
-import { duration } from "./units.ts";
+import { byteSize, duration } from "./units.ts";
 import { type ConfigError, YamlSource } from "./yaml-source.ts";
 
 export type { ConfigError } from "./yaml-source.ts";
@@ -17,6 +17,16 @@ const FILE_BYTES_MAX = 1024 * 1024;
 const YEAR_MS = 365 * 24 * 3_600_000;
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
+
+/** What all servers together may have; what is left out has no bound. */
+export const budgetSection = v.strictObject({
+  /** Containers (or processes of the process runtime) that run at the same time. */
+  containers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000))),
+  /** The sum of their limits, bytes. */
+  memory: v.optional(byteSize(6 * 1024 ** 2, 1024 ** 5)),
+  /** A start that has to wait for room gives up after so long. */
+  wait: v.optional(duration(0, 600_000)),
+});
 
 /** Every setting has a flag of `linkspan serve` of the same name, which wins. */
 export const managerSection = v.strictObject({
@@ -38,6 +48,7 @@ export const managerSection = v.strictObject({
   cleanupInterval: v.optional(duration(0, YEAR_MS)),
   /** A server that runs for sessions and has had none for so long is removed; 0 is never. */
   maxAge: v.optional(duration(0, YEAR_MS)),
+  budget: v.optional(budgetSection),
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"])),
   logFormat: v.optional(v.picklist(["json", "text"])),
 });

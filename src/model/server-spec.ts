@@ -110,7 +110,19 @@ export const serverBody = v.strictObject({
    */
   session: v.optional(sessionPolicy, "process"),
   labels: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/)), value), {}),
+  /** `on-demand`: at its first use. `always`: with the manager, and it stays. */
+  start: v.optional(v.picklist(["on-demand", "always"]), "on-demand"),
+  /** Stopped when nobody has had a session with it for so long; the next use starts it again. Not with `start: always`. */
+  idleStop: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), "none"),
+  /** Sessions at the same time, whoever has them. */
+  maxSessions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256)), 256),
 });
+
+/**
+ * Fields that say when something runs and for how many, not what. What runs already goes on when they change, and two
+ * definitions that differ in nothing else share one container.
+ */
+export const SCHEDULING = ["start", "idleStop", "maxSessions"] as const;
 
 export const serverSpec = v.strictObject({ name, ...serverBody.entries });
 

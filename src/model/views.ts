@@ -94,3 +94,17 @@ export const progressView = v.object({
   total: v.optional(v.number()),
 });
 export type ProgressView = v.InferOutput<typeof progressView>;
+
+/** What all servers together have of what they may have. */
+export const budgetView = v.object({
+  /** Containers (or processes) that run or are being started or stopped. */
+  containers: count,
+  /** Absent without a bound. */
+  containersMax: v.optional(count),
+  /** The sum of their limits. */
+  memoryBytes: count,
+  memoryBytesMax: v.optional(count),
+  /** Servers whose start waits for room, in the order of their turns. */
+  waiting: v.array(v.string()),
+});
+export type BudgetView = v.InferOutput<typeof budgetView>;

@@ -1,11 +1,11 @@
 /** The identity of what runs: two specs with one hash can share one container. */
 import { createHash, createHmac } from "node:crypto";
 import * as v from "valibot";
-import { type ServerSpec, serverBody } from "../model/server-spec.ts";
+import { SCHEDULING, type ServerSpec, serverBody } from "../model/server-spec.ts";
 
 /**
- * Hex SHA-256 over everything that shapes the container or process. The server's name is not in it: an instance is
- * identified by owner, name and this hash together.
+ * Hex SHA-256 over everything that shapes the container or process. Neither the server's name nor when
+ * it runs is in it: an instance is identified by owner, name and this hash together.
  *
  * What is as by default is left out, written or not: a later version that knows one field more gives the same hash to the
  * same file, and its upgrade restarts nothing.
@@ -14,7 +14,9 @@ import { type ServerSpec, serverBody } from "../model/server-spec.ts";
  * the manager's key: nobody can confirm a guess, and a changed secret still gives another hash.
  */
 export function specHash(spec: ServerSpec, key: Uint8Array): string {
-  const { name: _, secrets, ...shape } = spec;
+  const { name: _, secrets, ...rest } = spec;
+  const scheduling: readonly string[] = SCHEDULING;
+  const shape = Object.fromEntries(Object.entries(rest).filter(([field]) => !scheduling.includes(field)));
   const sealed = Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, seal(name, value, key)]));
   return createHash("sha256")
     .update(canonical({ ...chosen(shape, DEFAULTS), secrets: sealed }))

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import * as v from "valibot";
 import { mergeSettings, readArguments, USAGE } from "../../src/manager/settings.ts";
-import { explain, managerSection, parseConfig } from "../../src/model/config.ts";
+import { budgetSection, explain, managerSection, parseConfig } from "../../src/model/config.ts";
 import { serverBody } from "../../src/model/server-spec.ts";
 import { parseBytes, parseDuration } from "../../src/model/units.ts";
 
@@ -50,8 +50,12 @@ test("every field of a server, with its default", () => {
 
 test("every setting of the manager, with its option and default", () => {
   const rows = table("### The manager");
-  expect(rows.map(([field]) => field)).toEqual(Object.keys(managerSection.entries));
-  const defaults = mergeSettings({}, {});
+  const budget = Object.keys(budgetSection.entries).map((field) => `budget.${field}`);
+  expect(rows.map(([field]) => field)).toEqual(
+    Object.keys(managerSection.entries).flatMap((field) => (field === "budget" ? budget : [field])),
+  );
+  const { budget: room, ...others } = mergeSettings({}, {});
+  const defaults = { ...others, "budget.wait": room.wait, "budget.containers": "", "budget.memory": "" };
   for (const [field = "", flag = "", written] of rows) {
     expect(USAGE, field).toContain(`  ${flag} `);
     const value = defaults[field as keyof typeof defaults];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
-import { serverSpec, type ServerSpec } from "../../src/model/server-spec.ts";
+import { SCHEDULING, serverSpec, type ServerSpec } from "../../src/model/server-spec.ts";
 import { canonical, specHash } from "../../src/runtime/spec-hash.ts";
 
 const key = new Uint8Array(32).fill(7);
@@ -34,7 +34,10 @@ describe("the spec hash", () => {
   });
 
   // One change for each field: a field that the hash forgets would run on with the old value.
-  const changes: Record<Exclude<keyof ServerSpec, "name">, Partial<v.InferInput<typeof serverSpec>>> = {
+  const changes: Record<
+    Exclude<keyof ServerSpec, "name" | (typeof SCHEDULING)[number]>,
+    Partial<v.InferInput<typeof serverSpec>>
+  > = {
     image: { image: "npm:y" },
     command: { command: ["x"] },
     args: { args: ["2", "1"] },
@@ -59,9 +62,13 @@ describe("the spec hash", () => {
     expect(new Set(hashes).size).toBe(hashes.length);
     expect(Object.keys(changes).toSorted()).toEqual(
       Object.keys(serverSpec.entries)
-        .filter((field) => field !== "name")
+        .filter((field) => field !== "name" && !SCHEDULING.some((other) => other === field))
         .toSorted(),
     );
+  });
+
+  test("does not change with when it runs, and for how many", () => {
+    expect(hash({ start: "always", idleStop: "5m", maxSessions: 3 })).toBe(hash());
   });
 
   test("sees a changed secret, but only with the key", () => {

@@ -60,6 +60,7 @@ async function statusOf(manager: Manager): Promise<StatusView> {
     servers,
     containers,
     sessions: manager.sessions().length,
+    budget: manager.budget(),
     ...(volumes === undefined ? {} : { volumes }),
     cleanup: { ...cleanup.options, ...(cleanup.last ? { last: cleanup.last } : {}) },
     ...(orphans ? { orphans } : {}),
