@@ -23,6 +23,8 @@ async function run(): Promise<number> {
       return (await import("./runtime/docker/volume-swap.ts")).volumeSwapMain(rest);
     case "process-shim":
       return (await import("./runtime/process/shim.ts")).processShimMain(rest);
+    case "caretaker":
+      return (await import("./caretaker.ts")).caretakerMain(rest);
     case "serve":
       return (await import("./serve.ts")).serveMain(rest);
     default:

@@ -16,6 +16,7 @@ import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
 import { VERSION } from "./base/version.ts";
 import type { EmbeddedManager } from "./front/opening.ts";
+import { type Caretaker, startCaretaker } from "./manager/caretaker.ts";
 import { openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
@@ -124,6 +125,12 @@ async function startManager(
   config: Config,
   log: Log,
 ): Promise<Manager> {
+  let caretaker: Caretaker | undefined;
+  // Last of all: until then a kill leaves something to do for it.
+  const close = () => {
+    dir.close();
+    caretaker?.dismiss();
+  };
   try {
     const runtime = await openRuntime(settings.runtime, {
       instance: dir.instance,
@@ -134,9 +141,10 @@ async function startManager(
     const cleanup = { intervalMs: settings.cleanupInterval, maxAgeMs: settings.maxAge };
     const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
     const { servers } = config;
+    caretaker = startCaretaker({ dir: dir.path, instance: dir.instance, runtime: runtime.kind, runtimeDir });
     return new Manager({
       runtime,
-      dataDir: dir,
+      dataDir: { ...dir, close },
       servers,
       log,
       allowWeaker,
@@ -146,7 +154,7 @@ async function startManager(
       noEngineHint,
     });
   } catch (error) {
-    dir.close();
+    close();
     throw error;
   }
 }

@@ -14,6 +14,8 @@ const RETRY_FIRST_MS = 5;
 const RETRY_MAX_MS = 250;
 /** One attempt while the bridge is starting: a packet to an address that is not there yet may get no answer at all. */
 const ATTEMPT_MS = 2_000;
+/** The longest time in which a change of the lease goes unnoticed is a third of this. */
+const RENEWAL_MS = 300_000;
 /** After a probe that failed the next one does not wait for the whole interval. */
 const AFTER_MISS_MS = 1_000;
 
@@ -32,8 +34,11 @@ export interface LinkOptions {
   token: string;
   secrets: Record<string, string>;
   health: ServerSpec["health"];
-  /** How long the bridge waits for a sign of its owners; `none` for ever. */
-  lease: ServerSpec["lease"];
+  /**
+   * How long the bridge is to wait for a sign of its owners, 0 for ever; undefined: as long as it does by itself. Read at
+   * every renewal: a server may become somebody else's.
+   */
+  leaseMs: () => number | undefined;
 }
 
 export class BridgeLink {
@@ -44,7 +49,9 @@ export class BridgeLink {
   private readonly stopped = new AbortController();
   private wake = () => {};
   private urgent = false;
-  private renewal: ReturnType<typeof setInterval> | undefined;
+  private renewal: ReturnType<typeof setTimeout> | undefined;
+  /** What the bridge has, as far as we know; 0: none. */
+  private leaseMs = 0;
 
   constructor(
     private readonly options: LinkOptions,
@@ -77,9 +84,7 @@ export class BridgeLink {
 
   /** Asks at the interval until `close`, and renews the lease. */
   async watch(): Promise<void> {
-    const { lease } = this.options;
-    // Health may be asked for more rarely than that.
-    if (lease !== "none") this.renewal ??= setInterval(() => this.renew(), lease / 3);
+    this.renewInTime();
     const { interval, timeout } = this.options.health;
     let waitMs = interval;
     while (!this.stopped.signal.aborted) {
@@ -129,16 +134,28 @@ export class BridgeLink {
   }
 
   close(): void {
-    clearInterval(this.renewal);
+    clearTimeout(this.renewal);
     this.stopped.abort();
     this.control?.close();
     this.control = undefined;
     this.wake();
   }
 
-  private renew(): void {
-    if (this.control && !this.control.ended) this.control.lease();
-    else this.probeNow();
+  /** Three times in a lease; health may be asked for more rarely than that. */
+  private renewInTime(): void {
+    const leaseMs = this.options.leaseMs() ?? this.leaseMs;
+    const everyMs = Math.min(leaseMs > 0 ? leaseMs : RENEWAL_MS, this.leaseMs > 0 ? this.leaseMs : RENEWAL_MS) / 3;
+    this.renewal = setTimeout(() => {
+      if (this.control && !this.control.ended) this.renew(this.control);
+      else this.probeNow();
+      this.renewInTime();
+    }, everyMs);
+  }
+
+  private renew(control: Control): void {
+    const wanted = this.options.leaseMs() ?? this.leaseMs;
+    control.lease(wanted === this.leaseMs ? undefined : wanted);
+    this.leaseMs = wanted;
   }
 
   private async connected(deadline: Deadline): Promise<Control> {
@@ -171,6 +188,8 @@ export class BridgeLink {
       throw error;
     }
     this.control = control;
+    this.leaseMs = control.leaseMs;
+    this.renew(control);
     return control;
   }
 

@@ -11,7 +11,7 @@ import { LABEL, MANAGED_BY } from "../runtime/labels.ts";
 import { parseOwner } from "../runtime/owner.ts";
 import type { Instance, OwnedNetwork } from "../runtime/runtime.ts";
 import { dialControl } from "../transport/control.ts";
-import { type Candidate, Evidences, type Household } from "./evidence.ts";
+import { type Candidate, Evidences, type Found, type Household } from "./evidence.ts";
 import { removeEmbeddedDirs } from "./embedded-dirs.ts";
 import { Owners } from "./owners.ts";
 import { Queue } from "./queue.ts";
@@ -35,6 +35,8 @@ export interface CleanupOptions {
   maxAgeMs: number;
   /** For tests: PATIENCE_MS elsewhere. */
   patienceMs?: number;
+  /** Looks at part of what was found only. */
+  narrow?: (found: Found) => Found;
 }
 
 /** Nothing ages, and nobody looks unless somebody asks. */
@@ -128,7 +130,9 @@ export class Cleanup {
       const left = judged.filter(({ instance, network }) => !gone.has((instance ?? network)?.id ?? ""));
       const dirs = left.map(({ instance, network }) => parseOwner((instance ?? network)?.labels[LABEL.owner])?.dir);
       owners[Symbol.dispose]();
-      removeEmbeddedDirs(this.house.ground.home, new Set(dirs.filter((dir) => dir !== undefined)));
+      // Whoever looks at a part does not know what the rest needs.
+      const needed = new Set(dirs.filter((dir) => dir !== undefined));
+      if (!this.options.narrow) removeEmbeddedDirs(this.house.ground.home, needed);
       this.tell(removed, failed);
     }
     const tookMs = Math.round(performance.now() - startedAt);
@@ -147,7 +151,9 @@ export class Cleanup {
       runtime.leftovers?.networks(deadline) ?? [],
       image === undefined ? [] : this.strangers(image, deadline),
     ]);
-    const candidates = await this.evidences.collect({ instances, networks, strangers }, owners, policy, deadline);
+    const { narrow = (all) => all } = this.options;
+    const found = narrow({ instances, networks, strangers });
+    const candidates = await this.evidences.collect(found, owners, policy, deadline);
     const judgeOne = (one: Candidate) => ({ ...one, verdict: judge(one.evidence, policy) });
     const containers = candidates.filter(({ network }) => !network).map(judgeOne);
     const goes = new Set(containers.flatMap(({ instance, verdict }) => (verdict.reason ? [instance?.id] : [])));

@@ -8,7 +8,9 @@ import { BridgeLink } from "./bridge-link.ts";
 import type { EventLog } from "./events.ts";
 import { endedFault } from "./launch.ts";
 import { PAUSED } from "./instances.ts";
+import { leaseMs } from "./leases.ts";
 import type { Status } from "./status.ts";
+import type { Origin } from "./surroundings.ts";
 
 /** From a started container to the first answer of its bridge, beside the spec's own start period. */
 const BRIDGE_MS = 30_000;
@@ -23,14 +25,13 @@ export const DEFAULT_HEALTH: ServerSpec["health"] = {
   retries: 3,
 };
 
-/** Of an instance whose description cannot be read: shorter than what most have, so that it is renewed in time. */
-const DEFAULT_LEASE_MS = 60_000;
-
 /** Read at the moment of use: both change over a server's life. */
 interface Subject {
   readonly name: string;
   readonly spec: ServerSpec | undefined;
   readonly present: Instance | undefined;
+  readonly origin: Origin;
+  readonly pinned: boolean;
 }
 
 export class Contact {
@@ -97,6 +98,12 @@ export class Contact {
     this.link = undefined;
   }
 
+  /** One that is known by its label only has what it was given. */
+  private leaseMs(): number | undefined {
+    const { spec, origin } = this.subject;
+    return spec && origin !== "label" ? leaseMs(spec, this.subject) : undefined;
+  }
+
   private open(): BridgeLink {
     this.end();
     const { spec, present } = this.subject;
@@ -105,7 +112,7 @@ export class Contact {
       token: present ? this.tokenFor(present) : "",
       secrets: spec?.secrets ?? {},
       health: spec?.health ?? DEFAULT_HEALTH,
-      lease: spec?.lease ?? DEFAULT_LEASE_MS,
+      leaseMs: () => this.leaseMs(),
     };
     this.link = new BridgeLink(options, {
       answered: ({ processes }) => this.status.apply({ kind: "answered", serving: processes > 0 }),

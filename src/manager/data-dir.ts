@@ -2,13 +2,15 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { DATA_FILE, SOCKET_PATH_BYTES_MAX } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { replaceFile } from "./files.ts";
 import { DataLock } from "./lock.ts";
 
+/** What the name of a folder for a socket begins with. */
+const SOCKET_FOLDER = "linkspan-";
 const KEY_BYTES = 32;
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 const INSTANCE = /^[a-z0-9]{8}$/;
@@ -114,6 +116,18 @@ function readIfThere(path: string): Buffer | undefined {
   }
 }
 
+/** Takes away the socket that a manager which was killed has left, and the folder that was made for it. Under the lock only. */
+export function removeSocket(dir: string): void {
+  rmSync(join(dir, DATA_FILE.socket), { force: true });
+  const pointer = join(dir, DATA_FILE.socketPath);
+  const elsewhere = readIfThere(pointer)?.toString().trim();
+  rmSync(pointer, { force: true });
+  // Nothing else is ever removed, whatever the file says.
+  if (elsewhere && basename(elsewhere) === DATA_FILE.socket && basename(dirname(elsewhere)).startsWith(SOCKET_FOLDER)) {
+    rmSync(dirname(elsewhere), { recursive: true, force: true });
+  }
+}
+
 /** A path that fits into a socket address; what is longer goes to a private folder, and a file says where. */
 function placeSocket(dir: string): { path: string; remove(): void } {
   const near = join(dir, DATA_FILE.socket);
@@ -124,9 +138,8 @@ function placeSocket(dir: string): { path: string; remove(): void } {
     rmSync(near, { force: true });
     return { path: near, remove: () => rmSync(near, { force: true }) };
   }
-  const old = readIfThere(pointer)?.toString().trim();
-  if (old) rmSync(old, { force: true });
-  const path = join(mkdtempSync(join(tmpdir(), "linkspan-")), DATA_FILE.socket);
+  removeSocket(dir);
+  const path = join(mkdtempSync(join(tmpdir(), SOCKET_FOLDER)), DATA_FILE.socket);
   replaceFile(pointer, `${path}\n`);
   return {
     path,

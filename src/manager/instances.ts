@@ -46,6 +46,9 @@ export const PAUSED = "it is paused";
 /** The states in which there is something to stop. */
 export const ALIVE: ReadonlySet<ServerState> = new Set(["creating", "starting", "ready", "unhealthy", "stopping"]);
 
+/** An instance in these has nothing to stop. */
+export const RESTING: ReadonlySet<Instance["state"]> = new Set(["ended", "lost"]);
+
 /** No operation is under way in these, and what the engine says is news. */
 const RESTED: ReadonlySet<ServerState> = new Set(["ready", "unhealthy", "stopped", "failed"]);
 

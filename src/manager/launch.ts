@@ -65,7 +65,7 @@ export async function prepareLaunch(ground: Ground, spec: ServerSpec, report: Re
 export async function launch(
   ground: Ground,
   spec: ServerSpec,
-  cause: Cause,
+  cause: Cause & { leaseMs: number },
   report: Report,
   seen: (instance: Instance) => void,
   deadline: Deadline,
@@ -91,7 +91,7 @@ export function tokenOf(ground: Ground, instance: Instance): string {
   return bridgeToken(ground.key, instance.labels[LABEL.nonce] ?? "");
 }
 
-function ownership(ground: Ground, spec: ServerSpec, { session }: Cause): Ownership {
+function ownership(ground: Ground, spec: ServerSpec, { session, leaseMs }: Cause & { leaseMs: number }): Ownership {
   const nonce = newNonce();
   const now = Date.now();
   const hash = specHash(spec, ground.key);
@@ -108,6 +108,7 @@ function ownership(ground: Ground, spec: ServerSpec, { session }: Cause): Owners
     [LABEL.owner]: ownerLabel(ground.home),
     [LABEL.server]: spec.name,
     [LABEL.spec]: hash,
+    [LABEL.lease]: leaseMs === 0 ? "none" : String(leaseMs),
     [LABEL.nonce]: nonce,
     [LABEL.sealed]: seal(ground.key, JSON.stringify({ spec: open, secrets: Object.keys(secrets) })),
   };
@@ -117,6 +118,7 @@ function ownership(ground: Ground, spec: ServerSpec, { session }: Cause): Owners
     tokenSha256: sha256Hex(bridgeToken(ground.key, nonce)),
     labels,
     configured: Object.keys(secrets).length > 0,
+    leaseMs,
   };
 }
 

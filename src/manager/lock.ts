@@ -11,6 +11,7 @@ import { Fault } from "../base/fault.ts";
 import { replaceFile } from "./files.ts";
 
 const LOCK_FILE = "manager.lock";
+const CARETAKER_FILE = "caretaker.lock";
 /** Somebody who cleans up after an earlier manager holds the lock for seconds; a new manager waits for him. */
 const BORROWED_MS = 10_000;
 const POLL_MS = 20;
@@ -107,17 +108,38 @@ function lockedDatabase(dir: string): Database {
   }
 }
 
-/** Whether the process that has written its number into the directory is there: a manager does, a borrower does not. */
-function managerRuns(dir: string): boolean {
+/**
+ * The process that has written its number into the directory, if it is there: a manager does, a borrower does not. The
+ * number of a manager that was killed may be another process's by now: whoever borrows the lock removes it.
+ */
+export function managerRuns(dir: string): number | undefined {
   const pid = readPid(dir);
-  if (pid === undefined) return false;
+  if (pid === undefined) return undefined;
   try {
     process.kill(pid, 0);
-    return true;
+    return pid;
   } catch (error) {
     // EPERM: it lives, as somebody else's.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return error instanceof Error && "code" in error && error.code === "EPERM" ? pid : undefined;
   }
+}
+
+/**
+ * One caretaker per data directory; undefined when there is one already. A directory that is gone, or cannot be written,
+ * has nothing to lock.
+ */
+export function lockCaretaker(dir: string): Disposable | undefined {
+  let database: Database | undefined;
+  try {
+    database = new Database(join(dir, CARETAKER_FILE), { create: true });
+    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    database.run("BEGIN EXCLUSIVE");
+  } catch (cause) {
+    database?.close();
+    return isBusy(cause) ? undefined : { [Symbol.dispose]: () => {} };
+  }
+  const locked = database;
+  return { [Symbol.dispose]: () => locked.close() };
 }
 
 function held(dir: string): Fault {

@@ -10,8 +10,9 @@ import type { ServerState, ServerView } from "../model/views.ts";
 import type { Instance, Report, Runtime } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
-import { isNews } from "./instances.ts";
+import { isNews, RESTING } from "./instances.ts";
 import { type Cause, explainFailure, launch, lostSecretsFault, prepareLaunch, tokenOf } from "./launch.ts";
+import { leaseMs } from "./leases.ts";
 import { Queue } from "./queue.ts";
 import { Starting } from "./starting.ts";
 import { Status } from "./status.ts";
@@ -22,8 +23,6 @@ import { viewOf } from "./view.ts";
 const STOP_SLACK_MS = 15_000;
 const REMOVE_MS = 15_000;
 const DEFAULT_STOP_MS = 5_000;
-
-const RESTING: ReadonlySet<Instance["state"]> = new Set(["ended", "lost"]);
 
 export class Server {
   private readonly status: Status;
@@ -214,7 +213,7 @@ export class Server {
         this.instance = instance;
         this.status.apply({ kind: "created" });
       };
-      await launch(ground, spec, cause, report, seen, deadline);
+      await launch(ground, spec, { ...cause, leaseMs: leaseMs(spec, this) }, report, seen, deadline);
       report({ step: "waiting for the bridge" });
       await this.contact.begin(deadline);
     } catch (error) {

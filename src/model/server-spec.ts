@@ -101,9 +101,9 @@ export const serverBody = v.strictObject({
   stopTimeout: v.optional(duration(0, 600_000), 5_000),
   /**
    * The server ends by itself when nobody who owns it was heard of for so long: its manager, a session. `none`: it
-   * outlives them.
+   * outlives them. Absent: 60 s for a server that sessions have made from a reference, 300 s for any other.
    */
-  lease: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), 300_000),
+  lease: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)])),
   /**
    * `process`: each session has a server process of its own, so nothing of theirs can meet. `shared`: all sessions speak
    * to one process, and the bridge tells their messages apart.

@@ -10,6 +10,8 @@ export const LABEL = {
   owner: "linkspan.owner",
   server: "linkspan.server",
   spec: "linkspan.spec",
+  /** Milliseconds for which it runs on without a sign of its owners, or `none`. */
+  lease: "linkspan.lease",
   /** From this and the manager's key the bridge's token is derived again after a restart. */
   nonce: "linkspan.nonce",
   /** The spec without its secrets, readable with the manager's key only: what a manager without state starts again from. */

@@ -55,6 +55,8 @@ export interface Ownership {
   labels: Labels;
   /** Whether the bridge waits for a `configure` frame before it starts servers (the spec has secrets). */
   configured: boolean;
+  /** The bridge ends itself when nobody who owns it was heard of for so long; 0: never. */
+  leaseMs: number;
 }
 
 /** A setting that this engine would weaken or cannot do. */

@@ -60,6 +60,11 @@ export class Control implements AsyncDisposable {
     return this.connection.attached.incarnation;
   }
 
+  /** The bridge's lease when the connection was made, milliseconds; 0: none. */
+  get leaseMs(): number {
+    return this.connection.attached.limits.leaseMs;
+  }
+
   get ended(): boolean {
     return this.connection.ended;
   }

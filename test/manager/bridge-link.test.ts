@@ -38,7 +38,7 @@ async function bench(options: Partial<LinkOptions> = {}, bridgeArgs: string[] = 
         token: "",
         secrets: {},
         health: HEALTH,
-        lease: "none",
+        leaseMs: () => undefined,
         ...options,
       },
       {

@@ -156,7 +156,7 @@ export class ContractBench {
     };
     const tokenSha256 = createHash("sha256").update(token).digest("hex");
     const configured = Object.keys(spec.secrets).length > 0;
-    return { instance: this.instance, token, specHash: hash, tokenSha256, labels, configured };
+    return { instance: this.instance, token, specHash: hash, tokenSha256, labels, configured, leaseMs: 0 };
   }
 
   async created(body: Partial<ServerBodyInput> = {}): Promise<Made> {

@@ -70,7 +70,7 @@ export class DockerBench implements AsyncDisposable {
     };
     const specHash = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
     const tokenSha256 = createHash("sha256").update(this.token).digest("hex");
-    return { instance: this.instance, specHash, tokenSha256, labels, configured: false };
+    return { instance: this.instance, specHash, tokenSha256, labels, configured: false, leaseMs: 0 };
   }
 
   /** A volume's name that is removed at the end. */

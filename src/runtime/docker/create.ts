@@ -55,7 +55,7 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
       tokenSha256: owner.tokenSha256,
       messageBytes: spec.limits.message,
       stopMs: spec.stopTimeout,
-      leaseMs: spec.lease === "none" ? 0 : spec.lease,
+      leaseMs: owner.leaseMs,
       policy: spec.session,
       awaitConfigure: owner.configured,
     }),

@@ -21,7 +21,7 @@ export function selfCommand(): string[] {
 }
 
 /** `program` is the installed package, or the path of the program of `exec:`. */
-export function planOf(spec: ServerSpec, program: NpmInstalled | string): ProcessPlan {
+export function planOf(spec: ServerSpec, program: NpmInstalled | string, leaseMs: number): ProcessPlan {
   const args = spec.args ?? [];
   const npm = typeof program !== "string";
   return {
@@ -30,7 +30,7 @@ export function planOf(spec: ServerSpec, program: NpmInstalled | string): Proces
     ...(spec.workdir === undefined ? {} : { cwd: spec.workdir }),
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
-    leaseMs: spec.lease === "none" ? 0 : spec.lease,
+    leaseMs,
     policy: spec.session,
     health: spec.health,
   };

@@ -97,7 +97,7 @@ export class ProcessRuntime implements Runtime {
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
     inTime(deadline, `creating ${spec.name}`);
     refuseImpossible(spec);
-    const plan = planOf(spec, await this.programOf(spec));
+    const plan = planOf(spec, await this.programOf(spec), owner.leaseMs);
     for (const folder of [plan.cwd, ...spec.volumes.map((volume) => volume.source)]) {
       if (folder !== undefined && !existsSync(folder)) {
         throw new Fault("invalid", `${folder} does not exist on this machine`, { hint: "create it first" });

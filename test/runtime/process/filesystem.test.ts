@@ -57,7 +57,14 @@ test(
     await runtime.prepare(spec, ({ step }) => steps.push(step), Deadline.in(START_MS));
     expect(new Set(steps)).toEqual(new Set(["resolve", "install"]));
     const tokenSha256 = createHash("sha256").update(token).digest("hex");
-    const owner = { instance: "realtest", specHash: "0".repeat(64), tokenSha256, labels: {}, configured: false };
+    const owner = {
+      instance: "realtest",
+      specHash: "0".repeat(64),
+      tokenSha256,
+      labels: {},
+      configured: false,
+      leaseMs: 0,
+    };
     const { id } = await runtime.create(spec, owner, Deadline.in(10_000));
     const { addresses } = await runtime.start(id, Deadline.in(10_000));
     const [address] = addresses;

@@ -1,0 +1,73 @@
+/**
+ * `linkspan caretaker DIR INSTANCE RUNTIME RUNTIMEDIR PID START`: the role in which a manager's caretaker cleans up after
+ * it (src/manager/caretaker.ts starts it). It says nothing: nobody is there to read it but the lifecycle log.
+ */
+import * as v from "valibot";
+import { sleep } from "./base/deadline.ts";
+import { Fault } from "./base/fault.ts";
+import { borrowLock, lockCaretaker, managerRuns } from "./manager/lock.ts";
+import { type Deceased, type Outcome, Vigil } from "./manager/vigil.ts";
+import { processIdentity } from "./runtime/process/identity.ts";
+import type { RuntimeKind } from "./runtime/runtime.ts";
+import { openRuntime } from "./runtime/select.ts";
+
+const POLL_MS = 100;
+/** Who cleans up after other managers has the lock for moments. */
+const BORROWED_MS = 15_000;
+/** An earlier caretaker that has seen a manager come, and did not see it go, ends within this time. */
+const EARLIER_MS = 3_000;
+
+const charge = v.tuple([
+  v.string(),
+  v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/)),
+  v.picklist(["docker", "process"]),
+  v.string(),
+  v.pipe(v.string(), v.transform(Number)),
+  v.string(),
+]);
+
+/** Ends the process itself: with 0 when nothing is left to do, with 1 when something had to be left to the next manager. */
+export async function caretakerMain(argv: string[]): Promise<number> {
+  const parsed = v.safeParse(charge, argv);
+  if (!parsed.success) return 2;
+  const [dir, instance, kind, runtimeDir, pid, start] = parsed.output;
+  const gone = v.safeParse(processIdentity, { pid, start });
+  if (!gone.success) return 2;
+  // The pipe that only the manager's process holds: it ends with that. At once where the shell has waited already.
+  for await (const _ of Bun.stdin.stream());
+  const outcome = await look({ dir, instance, process: gone.output }, kind, runtimeDir);
+  process.exit(outcome === "given-up" ? 1 : 0);
+}
+
+async function look(gone: Deceased, kind: RuntimeKind, runtimeDir: string): Promise<Outcome> {
+  using own = await within(EARLIER_MS, () => lockCaretaker(gone.dir));
+  // Another one is at work already.
+  if (!own || (await isFollowed(gone))) return "succeeded";
+  await using runtime = await openRuntime(kind, { instance: gone.instance, dataDir: runtimeDir, home: gone.dir });
+  return await new Vigil(runtime, gone).run();
+}
+
+/** Whether another manager runs on the directory already. Also removes the number of the one that is gone. */
+async function isFollowed({ dir, process: { pid } }: Deceased): Promise<boolean> {
+  try {
+    const found = await within(BORROWED_MS, () => {
+      const lock = borrowLock(dir);
+      lock?.[Symbol.dispose]();
+      const follower = managerRuns(dir);
+      return lock ? "nobody" : follower !== undefined && follower !== pid ? "somebody" : undefined;
+    });
+    return found !== "nobody";
+  } catch (error) {
+    // The directory is gone, and no manager can come up on it.
+    if (error instanceof Fault) return false;
+    throw error;
+  }
+}
+
+async function within<T>(ms: number, attempt: () => T | undefined): Promise<T | undefined> {
+  for (const until = performance.now() + ms; ;) {
+    const found = attempt();
+    if (found !== undefined || performance.now() > until) return found;
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * After the end of a manager that nobody follows: waits until what it has left has ended by its lease, and removes it
+ * with the reaper's own code. Leaves everything to the next manager as soon as there is one.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { DATA_FILE } from "../base/data-dir.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
+import { SILENT } from "../base/log.ts";
+import { LABEL } from "../runtime/labels.ts";
+import { parseOwner } from "../runtime/owner.ts";
+import type { ProcessIdentity } from "../runtime/process/identity.ts";
+import type { Instance, Runtime } from "../runtime/runtime.ts";
+import { Cleanup } from "./cleanup.ts";
+import { removeSocket } from "./data-dir.ts";
+import { EventLog } from "./events.ts";
+import type { Found } from "./evidence.ts";
+import { LifecycleLog } from "./lifecycle.ts";
+import { borrowLock, managerRuns } from "./lock.ts";
+
+/** What a killed manager had asked for, the engine may still be making. */
+const SETTLE_MS = 3_000;
+/** Less than a new manager waits for the lock, which a pass holds. */
+const PASS_MS = 8_000;
+const LOOK_MS = 250;
+/** Without word of a change: what a stream of events has lost, and an engine that did not answer. */
+const RELOOK_MS = 10_000;
+/** An engine that has not answered for so long is left to the next manager. */
+const GIVE_UP_MS = 600_000;
+/** Of an instance that does not say: the longest default. */
+const LEASE_MS = 300_000;
+
+/** No manager has it. */
+const NOBODY = "-";
+
+const NO_LOCK: Disposable = { [Symbol.dispose]: () => {} };
+const OVER: ReadonlySet<Instance["state"]> = new Set(["ended", "pending", "lost"]);
+
+export interface Deceased {
+  dir: string;
+  instance: string;
+  process: ProcessIdentity;
+}
+
+/** `clean`: nothing is left. `succeeded`: there is a manager again. `given-up`: the engine does not answer. */
+export type Outcome = "clean" | "kept" | "succeeded" | "given-up";
+
+export class Vigil {
+  private readonly since = performance.now();
+  /** Those that were seen running: their end is the end of their lease. */
+  private readonly ran = new Set<string>();
+  private readonly cleanup: Cleanup;
+  private readonly ending = new AbortController();
+  private changed = Promise.withResolvers<void>();
+  /** What the last look has found and left. */
+  private left: Instance[] = [];
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly gone: Deceased,
+  ) {
+    const events = new EventLog();
+    const lifecycle = new LifecycleLog(gone.dir);
+    events.listen((event) => lifecycle.heard(event));
+    const facts = (deadline: Deadline) => runtime.probe(deadline);
+    // No manager at all: whatever it meets is another's, and stays unless that one is gone.
+    const ground = { runtime, key: new Uint8Array(), instance: NOBODY, home: gone.dir, allowWeaker: false, facts };
+    const house = {
+      ground,
+      events,
+      recovery: { done: async () => {} },
+      registry: { find: () => undefined },
+      books: { wanted: () => 0 },
+    };
+    const options = { intervalMs: 0, maxAgeMs: 0, narrow: (found: Found) => this.narrow(found) };
+    this.cleanup = new Cleanup(house, options, SILENT, this.ending.signal);
+  }
+
+  async run(): Promise<Outcome> {
+    void this.follow();
+    try {
+      let answeredAt = performance.now();
+      for (;;) {
+        if (managerRuns(this.gone.dir)) return "succeeded";
+        const looked = await this.pass();
+        const now = performance.now();
+        if (looked) answeredAt = now;
+        if (looked && this.left.every(isPinned) && now - this.since >= SETTLE_MS) {
+          return this.left.length === 0 ? await this.finish() : "kept";
+        }
+        if (now - answeredAt > GIVE_UP_MS) return "given-up";
+        if (await this.successorWithin(this.waitMs())) return "succeeded";
+      }
+    } finally {
+      this.ending.abort();
+    }
+  }
+
+  /** Removes what is due; false when the engine did not answer. */
+  private async pass(): Promise<boolean> {
+    this.changed = Promise.withResolvers();
+    try {
+      const { removed } = await this.cleanup.run({ dryRun: false, force: false }, Deadline.in(PASS_MS));
+      const ids = new Set(removed.map(({ id }) => id));
+      this.left = this.left.filter(({ id }) => !ids.has(id));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Nothing is left but what is on the disk. */
+  private async finish(): Promise<Outcome> {
+    const { dir, instance } = this.gone;
+    // Without its directory there can be no next manager that would be disturbed.
+    using lock = existsSync(dir) ? borrowLock(dir) : NO_LOCK;
+    if (!lock) return "succeeded";
+    await this.runtime.clean(instance, Deadline.in(PASS_MS)).catch(() => {});
+    removeSocket(dir);
+    if (basename(dirname(dir)) === DATA_FILE.embedded) rmSync(dir, { recursive: true, force: true });
+    return "clean";
+  }
+
+  /** Of everything on the engine, what the manager has left and what is due. */
+  private narrow({ instances, networks }: Found): Found {
+    const { instance } = this.gone;
+    this.left = instances.filter((one) => one.labels[LABEL.instance] === instance || this.isHelper(one));
+    for (const { id, state } of this.left) if (!OVER.has(state)) this.ran.add(id);
+    const due = this.left.filter((one) => this.dueInMs(one) <= 0);
+    // A container that does not run needs its network all the same.
+    const alone = due.length === this.left.length;
+    return {
+      instances: due,
+      networks: alone ? networks.filter(({ labels }) => labels[LABEL.instance] === instance) : [],
+      strangers: [],
+    };
+  }
+
+  /**
+   * What had ended before its manager did, or was never started, is kept for the next one as long as what runs:
+   * for its lease. What ran has had that.
+   */
+  private dueInMs(one: Instance): number {
+    if (!OVER.has(one.state) || isPinned(one)) return Infinity;
+    if (this.ran.has(one.id) || this.isHelper(one)) return 0;
+    const lease = Number(one.labels[LABEL.lease] ?? LEASE_MS);
+    return this.since + (lease > 0 ? lease : LEASE_MS) - performance.now();
+  }
+
+  /** Made by the manager's process for a copy, and of no use to anybody else. */
+  private isHelper({ labels }: Instance): boolean {
+    if (labels[LABEL.instance] !== undefined) return false;
+    const owner = parseOwner(labels[LABEL.owner]);
+    const { pid, start } = this.gone.process;
+    return owner?.dir === undefined && owner?.pid === pid && owner.start === start;
+  }
+
+  private waitMs(): number {
+    const settledMs = this.since + SETTLE_MS - performance.now();
+    const next = Math.min(RELOOK_MS, ...this.left.map((one) => this.dueInMs(one)));
+    return Math.max(100, settledMs > 0 ? Math.min(next, settledMs) : next);
+  }
+
+  /** Whether a manager has come, at the latest after that time or at the next change. */
+  private async successorWithin(ms: number): Promise<boolean> {
+    const { promise } = this.changed;
+    const until = performance.now() + ms;
+    let over = false;
+    void promise.then(() => {
+      over = true;
+    });
+    while (!over && performance.now() < until) {
+      if (managerRuns(this.gone.dir)) return true;
+      await Promise.race([promise, sleep(Math.max(1, Math.min(LOOK_MS, until - performance.now())))]);
+    }
+    return false;
+  }
+
+  private async follow(): Promise<void> {
+    const { signal } = this.ending;
+    while (!signal.aborted) {
+      try {
+        for await (const _ of this.runtime.watch({ [LABEL.instance]: this.gone.instance }, signal)) {
+          this.changed.resolve();
+        }
+      } catch {
+        // Looked at every now and then anyway.
+      }
+      await sleep(LOOK_MS, signal).catch(() => {});
+    }
+  }
+}
+
+/** To outlive its manager is what it was started for. */
+function isPinned({ labels }: Instance): boolean {
+  return labels[LABEL.lease] === "none";
+}

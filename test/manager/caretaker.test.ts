@@ -1,0 +1,121 @@
+/** What a killed manager leaves is removed although no other one comes, and left alone if one does. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { inspectContainer, listContainers, removeContainer } from "../../src/docker/containers.ts";
+import { listNetworks } from "../../src/docker/networks.ts";
+import { LABEL } from "../../src/runtime/labels.ts";
+import { engine, engineTest } from "../support/engine.ts";
+import { scratchImage } from "../support/images.ts";
+import { Lone } from "../support/lone-manager.ts";
+import { until } from "../support/until.ts";
+import { soon } from "./stage.ts";
+
+const LEASE_MS = 2_000;
+/** From the end of the lease on; for a stop of 3 s and the removal. Twice that on a busy machine. */
+const GONE_MS = LEASE_MS + 10_000;
+
+async function onEngine(instance: string): Promise<{ containers: string[]; networks: string[] }> {
+  const ours = { label: [`${LABEL.instance}=${instance}`] };
+  const [containers, networks] = await Promise.all([
+    listContainers(engine(), ours, soon()),
+    listNetworks(engine(), ours, soon()),
+  ]);
+  return { containers: containers.map(({ Id }) => Id), networks: networks.map(({ Name }) => Name) };
+}
+
+describe("a manager that is killed and not followed", () => {
+  test("leaves nothing of its processes: not the server, not its folder, not the caretaker", async () => {
+    await using manager = await Lone.open("process");
+    await manager.run("obstinate", manager.obstinate({ lease: LEASE_MS }));
+    await manager.attach("obstinate");
+    expect(manager.processes().length).toBeGreaterThan(3);
+    await manager.kill();
+    await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
+    expect(readdirSync(join(manager.dir, "process"))).toEqual([]);
+    expect(existsSync(join(manager.dir, "manager.sock"))).toBe(false);
+    expect(readFileSync(join(manager.dir, "logs", "lifecycle.log"), "utf8")).toContain("[CLEANUP]");
+  }, 60_000);
+
+  test("is waited for by its servers: another one takes over what runs and what was stopped", async () => {
+    await using manager = await Lone.open("process");
+    for (const name of ["runs", "stopped"]) await manager.run(name, manager.obstinate({ lease: 60_000 }));
+    await manager.post("/servers/stopped/stop");
+    await manager.kill();
+    const [caretaker = 0] = await until(
+      "the caretaker at work",
+      () => manager.caretakers().length > 0 && manager.caretakers(),
+    );
+    await Bun.sleep(1_000);
+    await manager.open();
+    await until("the end of the first caretaker", () => !manager.caretakers().includes(caretaker), 5_000);
+    const states = await until("both are known", async () => {
+      const found = await manager.servers();
+      return found.length === 2 && found.map(({ name, state }) => `${name} ${state}`);
+    });
+    expect(states.toSorted()).toEqual(["runs ready", "stopped stopped"]);
+  }, 60_000);
+
+  test("ends properly on SIGTERM: no caretaker stays, and what runs, runs on", async () => {
+    await using manager = await Lone.open("process");
+    await manager.run("runs", manager.obstinate({ lease: 60_000 }));
+    expect(manager.caretakers()).toHaveLength(1);
+    expect(await manager.end()).toBe(0);
+    // The signal that ends it was sent before the manager's own end, but who dies first is the system's business.
+    await until("the end of the caretaker", () => manager.caretakers().length === 0, 1_000);
+    expect(manager.processes().length).toBeGreaterThan(0);
+  }, 60_000);
+
+  test("in a directory that is gone, too", async () => {
+    await using manager = await Lone.open("process");
+    await manager.run("lost", manager.obstinate({ lease: LEASE_MS }));
+    await manager.kill();
+    await rm(manager.dir, { recursive: true, force: true });
+    await until("the end of every process", () => manager.processes().length === 0, GONE_MS + 10_000);
+  }, 60_000);
+});
+
+engineTest(
+  "containers and networks of a killed manager go, those without a lease, of others and of its next start stay",
+  async () => {
+    await using manager = await Lone.open("docker");
+    await using other = await Lone.open("docker");
+    const image = await scratchImage(engine());
+    const limits = { memory: "32m" };
+    await other.run("other", { image, limits, lease: 60_000 });
+    for (const name of ["one", "two", "stopped"]) await manager.run(name, { image, limits, lease: LEASE_MS });
+    await manager.post("/servers/stopped/stop");
+    // Held by a network of its own, it would keep that.
+    await manager.run("for-ever", { image, limits, lease: "none", network: "egress" });
+    const [kept] = (await manager.servers()).filter(({ name }) => name === "for-ever");
+    await manager.kill();
+    await until(
+      "all but that one are gone",
+      async () => (await onEngine(manager.instance)).containers.length === 1,
+      GONE_MS,
+    );
+    await until("the end of the caretaker", () => manager.caretakers().length === 0, GONE_MS);
+    expect((await onEngine(manager.instance)).containers).toEqual([kept?.id ?? ""]);
+    expect((await inspectContainer(engine(), kept?.id ?? "", soon()))?.State.Status).toBe("running");
+    expect(await onEngine(other.instance)).toMatchObject({
+      containers: [expect.any(String)],
+      networks: [expect.any(String)],
+    });
+
+    await manager.open();
+    await until("it is taken over", async () => (await manager.servers())[0]?.state === "ready");
+    await removeContainer(engine(), kept?.id ?? "", soon());
+    await manager.run("last", { image, limits, lease: LEASE_MS });
+    await manager.kill();
+    await until(
+      "nothing is left",
+      async () => {
+        const { containers, networks } = await onEngine(manager.instance);
+        return containers.length + networks.length + manager.caretakers().length === 0;
+      },
+      GONE_MS,
+    );
+  },
+  120_000,
+);
