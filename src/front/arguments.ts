@@ -15,6 +15,8 @@ export interface FrontArguments {
   dataDir: string | undefined;
   /** Calls that their tool calls read-only or idempotent are made again when the server ends in the middle of them. */
   retryIdempotent: boolean;
+  /** While the server starts, what it answered last time is answered at once, and its answers are kept for the next time. */
+  manifest: boolean;
 }
 
 /** What `--toolset` knows. */
@@ -33,6 +35,8 @@ Options:
   --retry-idempotent
                    when the server ends in the middle of a call, make the call
                    again if its tool says that it only reads or is idempotent
+  --no-manifest    while the server starts, make the client wait for it instead
+                   of answering initialize and the lists as it did last time
   -h, --help       show this text
 
 With an image or npm:PACKAGE, as in linkspan run:
@@ -64,12 +68,14 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   let server = "";
   let embedded = false;
   let retryIdempotent = false;
+  let manifest = true;
   for (let index = 0; index < words.length; index += 1) {
     const [option = "", attached] = split(words[index] ?? "");
     const valued = VALUED[option];
     if (option === "-h" || option === "--help") return undefined;
     if (option === "--embedded") embedded = true;
     else if (option === "--retry-idempotent") retryIdempotent = true;
+    else if (option === "--no-manifest") manifest = false;
     else if (valued) {
       const value = attached ?? words[(index += 1)];
       if (!value) throw usage(`${option} needs a value`);
@@ -84,7 +90,7 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   if (!server && toolset.length === 0) throw usage("no server is named");
   if (server && toolset.length > 0) throw usage("a toolset and a server are two MCP servers");
   const definition = definitionOf(values, args);
-  return { server, toolset, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent };
+  return { server, toolset, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent, manifest };
 }
 
 function definitionOf(

@@ -7,11 +7,11 @@
  * As long as everything passes as it is, bytes are looked at after they were passed on (`passed`, `received`), so that
  * it costs time while the other side works, not latency. `take` and `filter` are for when something has to change.
  */
-import * as v from "valibot";
 import { classify, type Envelope, type IdKey, idText } from "../../bridge/envelope.ts";
 import { LineSplitter, type OnLine, RangeJoiner } from "../../bridge/lines.ts";
 import { LIMITS } from "../../bridge/wire.ts";
-import { parseJson } from "./messages.ts";
+import { cancelledId, eachLine, hasId, isInitialized } from "./lines.ts";
+import type { Manifest } from "./manifest.ts";
 import { Questions } from "./questions.ts";
 import { Repeats } from "./repeats.ts";
 import { Replay, type ReplayEvents } from "./replay.ts";
@@ -25,6 +25,8 @@ export interface ConversationOptions {
   prefix: string;
   /** Calls of tools that say that it does no harm are made again. */
   repeat: boolean;
+  /** What is answered while the server is on its way; nothing when absent. */
+  manifest?: Manifest | undefined;
 }
 
 export class Conversation {
@@ -68,7 +70,8 @@ export class Conversation {
 
   /** Whether what the server says has to go through `filter`. */
   get filtering(): boolean {
-    return this.replay !== undefined || this.repeats !== undefined || !this.questions.plain;
+    const { replay, repeats, questions, options } = this;
+    return replay !== undefined || repeats !== undefined || !questions.plain || options.manifest?.checking === true;
   }
 
   /** Bytes of the client that were passed on as they came. They may be kept; they must not be changed. */
@@ -102,12 +105,14 @@ export class Conversation {
   }
 
   /** A new server process is there. What it has to be told first; undefined if it needs no telling. */
-  begin(events: ReplayEvents): Uint8Array | undefined {
+  begin(events: Omit<ReplayEvents, "heard">): Uint8Array | undefined {
     this.served = false;
     // Of a process that has ended before it was the client's.
     const off = this.questions.ended();
     if (off) events.notice(off);
-    const replay = new Replay(this.setup, `${this.options.prefix}r`, events);
+    const { prefix, manifest } = this.options;
+    const heard: ReplayEvents["heard"] = (...answer) => manifest?.replayed(...answer);
+    const replay = new Replay(this.setup, `${prefix}r`, { ...events, heard });
     this.replay = replay.opening ? replay : undefined;
     return replay.opening;
   }
@@ -121,9 +126,37 @@ export class Conversation {
     return this.repeats?.release((id) => this.ids.delete(id)) ?? [];
   }
 
-  /** Calls to make again, as lines. */
+  /** What is to be asked again, as lines. */
   again(): Uint8Array[] {
-    return this.repeats?.take() ?? [];
+    return [...(this.options.manifest?.takeChecks() ?? []), ...(this.repeats?.take() ?? [])];
+  }
+
+  /**
+   * Whole lines of the client that no server was given: what is left for the server when those are taken out that the
+   * manifest answers. `answers` are lines for the client, and count as the server's.
+   */
+  recall(ranges: readonly Uint8Array[]): { rest: Uint8Array[]; answers: string } {
+    const rest: Uint8Array[] = [];
+    let answers = "";
+    eachLine(ranges, (bytes, start, end) => {
+      const answer = this.recallOne(bytes, start, end);
+      if (answer === undefined) return void rest.push(bytes.subarray(start, end + 1));
+      this.lines -= 1;
+      answers += answer;
+    });
+    return { rest, answers };
+  }
+
+  /** Empty: the replay says it. Undefined: it is the server's. */
+  private recallOne(bytes: Uint8Array, start: number, end: number): string | undefined {
+    const { setup, options } = this;
+    const envelope = classify(bytes, start, end);
+    if (envelope.kind === "notification") return setup.handshake && isInitialized(bytes, start, end) ? "" : undefined;
+    if (envelope.kind !== "request" || !this.ids.has(envelope.id)) return undefined;
+    const text = options.manifest?.recall(envelope.id);
+    if (text === undefined) return undefined;
+    this.onReceived(Buffer.from(text), 0, Buffer.byteLength(text));
+    return `${text}\n`;
   }
 
   /**
@@ -134,6 +167,7 @@ export class Conversation {
     this.replay = undefined;
     const { ids: unknown, lines } = this.undelivered(undelivered);
     this.setup.ended(unknown);
+    this.options.manifest?.ended(unknown);
     const delivered = [...this.ids].filter((id) => !unknown.has(id));
     const repeated = this.repeats?.ended(delivered);
     const ids = delivered.filter((id) => !repeated?.has(id));
@@ -145,15 +179,13 @@ export class Conversation {
   private undelivered(ranges: readonly Uint8Array[]): { ids: Set<IdKey>; lines: Uint8Array[] } {
     const ids = new Set<IdKey>();
     const lines: Uint8Array[] = [];
-    const splitter = new LineSplitter(LIMITS.messageBytesMax, () => {});
-    const onLine: OnLine = (bytes, start, end) => {
+    eachLine(ranges, (bytes, start, end) => {
       const envelope = classify(bytes, start, end);
       const own = envelope.kind === "request" && this.ids.has(envelope.id);
       if (own) ids.add(envelope.id);
-      const notice = envelope.kind === "notification" && !textOf(bytes, start, end).includes(INITIALIZED);
+      const notice = envelope.kind === "notification" && !isInitialized(bytes, start, end);
       if (own || notice) lines.push(bytes.subarray(start, end + 1));
-    };
-    for (const range of ranges) splitter.push(range, onLine);
+    });
     this.lines += lines.length;
     return { ids, lines };
   }
@@ -198,6 +230,7 @@ export class Conversation {
     if (envelope.kind === "response") {
       const { id, error } = envelope;
       if (this.replay?.answered(id, error, bytes, start, end)) return;
+      if (this.options.manifest?.checked(id, error, bytes, start, end)) return;
       if (this.repeats?.answered(id, error, bytes, start, end)) return;
     }
     const replaced = this.settle(envelope, bytes, start, end);
@@ -208,11 +241,12 @@ export class Conversation {
   private note(envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     this.lines += 1;
     switch (envelope.kind) {
-      case "request":
+      case "request": {
         this.add(envelope.id);
-        this.setup.sent(envelope.id, bytes, start, end);
-        this.repeats?.sent(envelope.id, bytes, start, end);
-        return;
+        const message = this.setup.sent(envelope.id, bytes, start, end);
+        if (message) this.options.manifest?.sent(envelope.id, message);
+        return this.repeats?.sent(envelope.id, bytes, start, end);
+      }
       case "batch":
         for (const item of envelope.items) if (item.kind === "request") this.add(item.id);
         return;
@@ -228,22 +262,14 @@ export class Conversation {
   private add(id: IdKey): void {
     this.requests += 1;
     this.ids.add(id);
-    if (this.ids.size <= REQUESTS_MAX) return;
-    for (const oldest of this.ids) {
-      this.ids.delete(oldest);
-      return;
-    }
+    const [oldest] = this.ids.size > REQUESTS_MAX ? this.ids : [];
+    if (oldest !== undefined) this.ids.delete(oldest);
   }
 
   /** A cancelled request is not answered any more (MCP, "cancellation"), so nobody waits for it. */
   private cancel(bytes: Uint8Array, start: number, end: number): void {
-    if (end - start > CANCEL_BYTES_MAX) return;
-    const text = textOf(bytes, start, end);
-    if (!text.includes(CANCELLED)) return;
-    const parsed = v.safeParse(cancellation, parseJson(text));
-    if (!parsed.success) return;
-    const { requestId } = parsed.output.params;
-    const id: IdKey = typeof requestId === "string" ? `"${requestId}` : requestId;
+    const id = cancelledId(bytes, start, end);
+    if (id === undefined) return;
     this.ids.delete(id);
     this.repeats?.forget(id);
   }
@@ -255,6 +281,7 @@ export class Conversation {
     if (envelope.kind === "response" && this.ids.delete(envelope.id)) {
       if (!envelope.error) this.established = this.served = true;
       this.setup.answered(envelope.id, envelope.error, bytes, start, end);
+      this.options.manifest?.answered(envelope.id, envelope.error, bytes, start, end);
     }
     return undefined;
   }
@@ -271,20 +298,3 @@ export class Conversation {
     return ranges;
   }
 }
-
-const ID = Buffer.from('"id"');
-
-/** What has no id answers and asks nothing: that saves the parser for most notifications. */
-function hasId(bytes: Uint8Array, start: number, end: number): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).includes(ID);
-}
-
-const INITIALIZED = "notifications/initialized";
-const CANCELLED = "notifications/cancelled";
-/** A reason for people and a request's id fit into this; a longer notification is another one. */
-const CANCEL_BYTES_MAX = 64 * 1024;
-
-const cancellation = v.object({
-  method: v.literal(CANCELLED),
-  params: v.object({ requestId: v.union([v.string(), v.number()]) }),
-});

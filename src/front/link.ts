@@ -15,6 +15,8 @@ import { isStopped } from "./stopped.ts";
 
 /** A new server process answers the handshake that an earlier one has answered within this time. */
 const HANDSHAKE_MS = 30_000;
+/** The first process may have more to do: nobody knows yet what is usual for this server. */
+const FIRST_HANDSHAKE_MS = 300_000;
 /** What the client asks while a session is opened again is held for so long, then answered with the reason. */
 const HOLD_MS = 30_000;
 /** The bridge says that a server has ended, and closes the connection within this time. */
@@ -31,6 +33,8 @@ const LASTING: ReadonlySet<string> = new Set([
   "unsupported",
   "internal",
 ]);
+
+const AT_ONCE: Step = { kind: "start", afterMs: 0 };
 
 export type LinkState = "starting" | "open" | "reviving" | "resting" | "over";
 
@@ -83,18 +87,30 @@ export class Link {
     this.open().then(
       (session) => {
         if (this.state === "over") return session.detach();
+        if (this.conversation.holding) return void this.revive(undefined, AT_ONCE, session);
         this.opened(session);
         session.open(this.handlers(session));
       },
-      (error) => this.finish(Fault.from(error), Fault.from(error).faces.exit),
+      (error) => {
+        const fault = Fault.from(error);
+        if (!this.conversation.holding || !this.conversation.repeatable) return this.finish(fault, fault.faces.exit);
+        // The client believes that there is a server: it is told why there is none when it asks, and a later one tries again.
+        this.restsUntil = performance.now() + this.pace.rest().ms;
+        this.rest(fault);
+      },
     );
+  }
+
+  /** The client has been answered without a session: from now on the first one is like those that follow another. */
+  recalled(): void {
+    this.conversation.holding = true;
   }
 
   /** Somebody asks while nobody serves: whether a new session is on its way because of that. */
   wake(): boolean {
     if (this.reviving || this.state !== "resting" || performance.now() < this.restsUntil) return false;
     this.state = "reviving";
-    void this.revive(this.fault, { kind: "start", afterMs: 0 });
+    void this.revive(this.fault, AT_ONCE);
     return true;
   }
 
@@ -168,17 +184,21 @@ export class Link {
     return fault.faces.exit;
   }
 
-  private async revive(reason: Fault | undefined, first: Step): Promise<void> {
+  /** `opened`: a session that is there already and has to be told what the client was told. */
+  private async revive(reason: Fault | undefined, first: Step, opened?: Session): Promise<void> {
+    let session = opened;
     let fault = reason;
     let step = first;
     this.reviving = true;
-    const hold = setTimeout(() => this.rest(fault), HOLD_MS);
+    const hold = setTimeout(() => this.rest(fault), opened ? FIRST_HANDSHAKE_MS : HOLD_MS);
     try {
       while (step.kind === "start") {
         await sleep(step.afterMs);
         if (this.over) return;
         try {
-          return await this.join(await this.open());
+          const [next, withinMs] = session ? [session, FIRST_HANDSHAKE_MS] : [await this.open(), HANDSHAKE_MS];
+          session = undefined;
+          return await this.join(next, withinMs);
         } catch (error) {
           if (this.over) return;
           fault = Fault.from(error);
@@ -195,7 +215,7 @@ export class Link {
   }
 
   /** Tells a new server process what the client has told the last one; then it is the client's. */
-  private async join(session: Session): Promise<void> {
+  private async join(session: Session, withinMs: number): Promise<void> {
     if (this.state === "over") return session.detach();
     const joining = (this.joining = Promise.withResolvers<void>());
     this.session = session;
@@ -219,7 +239,7 @@ export class Link {
     } else joining.resolve();
     session.open(this.handlers(session));
     try {
-      await Deadline.in(HANDSHAKE_MS).race("the handshake with the new server process", joining.promise);
+      await Deadline.in(withinMs).race("the handshake with the new server process", joining.promise);
     } catch (error) {
       this.session = undefined;
       session.detach();

@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type FrontArguments, parseArguments, USAGE } from "./arguments.ts";
+import { Manifest } from "./manifest.ts";
 import { sentence } from "./messages.ts";
 import { type EmbeddedManager, Opening } from "./opening.ts";
 import { Relay } from "./relay.ts";
@@ -30,14 +31,15 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
     return asked.faces.exit;
   }
   if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset();
+  // Neither a client nor a server comes upon ids like these.
+  const prefix = `linkspan-${crypto.randomUUID()}-`;
+  const manifest = !(asked instanceof Fault) && asked.manifest ? new Manifest(`${prefix}m`) : undefined;
   const opening =
     asked instanceof Fault
       ? { open: () => Promise.reject(asked), cancel: () => {}, close: async () => {} }
-      : new Opening(asked, embedded, warn);
-  // Neither a client nor a server comes upon ids like these.
-  const prefix = `linkspan-${crypto.randomUUID()}-`;
+      : new Opening(asked, manifest, embedded, warn);
   const repeat = !(asked instanceof Fault) && asked.retryIdempotent;
-  const relay = new Relay(opening, { prefix, repeat }, warn);
+  const relay = new Relay(opening, { prefix, repeat, manifest }, warn);
   process.on("SIGTERM", () => relay.terminate());
   process.on("SIGINT", () => relay.terminate());
   process.on("SIGHUP", () => relay.terminate());

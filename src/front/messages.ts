@@ -25,29 +25,27 @@ export function progressNotice(token: string, count: number, { step, detail, cur
 }
 
 /**
- * Progress tokens of the opening requests in what a client has sent so far. Only those: the server never reports
- * progress on them, and progress of one token must not run backwards (MCP, "progress").
+ * Progress tokens of the requests in what a client has sent so far. Progress of one token must not run backwards (MCP,
+ * "progress"); the server never reports any on the requests that open a conversation.
  */
-export function openingTokens(buffered: readonly Uint8Array[]): string[] {
-  const tokens: string[] = [];
+export function waitingTokens(buffered: readonly Uint8Array[]): { token: string; opening: boolean }[] {
+  const tokens: { token: string; opening: boolean }[] = [];
   for (const line of Buffer.concat(buffered).toString().split("\n")) {
     if (!line.includes("progressToken")) continue;
-    const token = openingToken(line);
-    if (token !== undefined) tokens.push(JSON.stringify(token));
+    const parsed = v.safeParse(waiting, parseJson(line));
+    if (!parsed.success) continue;
+    const { method, params } = parsed.output;
+    tokens.push({ token: JSON.stringify(params._meta.progressToken), opening: OPENING.has(method) });
   }
   return tokens;
 }
 
-const opening = v.object({
+const OPENING: ReadonlySet<string> = new Set(["initialize", "server/discover"]);
+const waiting = v.object({
   id: v.union([v.string(), v.number()]),
-  method: v.picklist(["initialize", "server/discover"]),
+  method: v.string(),
   params: v.object({ _meta: v.object({ progressToken: v.union([v.string(), v.number()]) }) }),
 });
-
-function openingToken(line: string): string | number | undefined {
-  const parsed = v.safeParse(opening, parseJson(line));
-  return parsed.success ? parsed.output.params._meta.progressToken : undefined;
-}
 
 /** Undefined where the text is no JSON, or only the beginning of some. */
 export function parseJson(text: string): unknown {

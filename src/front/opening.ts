@@ -4,11 +4,13 @@
  */
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
+import type { ManifestAnswers, ManifestNews } from "../model/manifest.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
 import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
 import { dialSession, type Session } from "../transport/session.ts";
 import type { Whereabouts } from "../transport/session-events.ts";
 import type { FrontArguments } from "./arguments.ts";
+import type { Manifest } from "./manifest.ts";
 import { refuseStopped } from "./stopped.ts";
 import { terminalName } from "./terminal.ts";
 
@@ -23,6 +25,11 @@ const REDIAL_MS = 10_000;
 const REDIAL_WAIT_MS = 200;
 /** The client is gone or going; the manager notices the end of a session by itself, too. */
 const RELEASE_MS = 300;
+/** A server that runs is granted sooner; only for one that does not the manager is asked what it would answer. */
+const PATIENCE_MS = 10;
+const MANIFEST_MS = 2_000;
+/** What a client asks at its beginning comes together; the manager hears of it once. */
+const GATHER_MS = 300;
 /** Servers of an embedded manager are stopped before the process ends. */
 const CLOSE_MS = 10_000;
 
@@ -37,6 +44,9 @@ export interface EmbeddedManager {
 }
 
 interface Source {
+  /** What the server has answered to others, if it is not there yet; absent where nobody keeps that. */
+  manifest?(request: SessionRequestInput, deadline: Deadline): Promise<ManifestAnswers>;
+  learn?(session: string, news: ManifestNews, deadline: Deadline): Promise<void>;
   acquire(request: SessionRequestInput, report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): Promise<void>;
   /** Throws a fault if somebody has stopped or removed the server of an earlier grant on purpose. */
@@ -54,13 +64,18 @@ export class Opening {
   private readonly cancelled = new AbortController();
   private source: Source | undefined;
   private grant: SessionGrant | undefined;
+  private begun = false;
+  private teaching: ReturnType<typeof setTimeout> | undefined;
   private silence: { timer?: ReturnType<typeof setTimeout>; abort: AbortController } = { abort: new AbortController() };
 
   constructor(
     private readonly asked: FrontArguments,
+    private readonly manifest: Manifest | undefined,
     private readonly embedded: () => Promise<EmbeddedManager>,
     private readonly warn: (message: string) => void,
-  ) {}
+  ) {
+    manifest?.on({ news: () => this.teachSoon() });
+  }
 
   /**
    * Finds the server, has it started if need be, dials its bridge. Called again when a session has ended: the manager
@@ -95,6 +110,7 @@ export class Opening {
   /** Gives the session back, and ends a manager of our own. Never throws: there is nobody left to tell. */
   async close(): Promise<void> {
     const { source, grant } = this;
+    await this.teach();
     if (source && grant) await source.release(grant.session).catch(() => {});
     await source?.close().catch((error: unknown) => this.warn(Fault.from(error).message));
   }
@@ -111,7 +127,7 @@ export class Opening {
         this.sign();
         report(progress);
       };
-      const grant = await source.acquire(request, reportOn, deadline);
+      const grant = await this.acquire(source, request, reportOn, deadline);
       this.grant = grant;
       try {
         const { addresses, token, session: id } = grant;
@@ -123,6 +139,36 @@ export class Opening {
         await sleep(REDIAL_WAIT_MS, deadline.signal);
       }
     }
+  }
+
+  /** The first time the client need not wait for it, if the manager knows what the server will say. */
+  private async acquire(source: Source, request: SessionRequestInput, report: Report, deadline: Deadline) {
+    const learn = () =>
+      source.manifest?.(request, deadline.within(MANIFEST_MS)).then(
+        (answers) => this.manifest?.learn(answers),
+        // Then the client waits.
+        () => {},
+      );
+    const patience = this.manifest && !this.begun ? setTimeout(learn, PATIENCE_MS) : undefined;
+    this.begun = true;
+    try {
+      return await source.acquire(request, report, deadline);
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  private teachSoon(): void {
+    this.teaching ??= setTimeout(() => void this.teach(), GATHER_MS);
+  }
+
+  /** Tells the manager what the server answers. Never throws: a client waits for it the next time. */
+  private async teach(): Promise<void> {
+    clearTimeout(this.teaching);
+    this.teaching = undefined;
+    const { source, grant, manifest } = this;
+    const news = grant && manifest?.takeNews();
+    if (news) await source?.learn?.(grant.session, news, Deadline.in(RELEASE_MS)).catch(() => {});
   }
 
   /** Where the bridge of a grant is by now; undefined if its server has ended. A manager that is away is not waited for. */
@@ -155,6 +201,8 @@ export class Opening {
     const client = await connectManager({ onStarting: () => this.warn("starting the manager in the background") });
     return (this.source = {
       acquire: (request, report, deadline) => client.acquire(request, { report, deadline }),
+      manifest: (request, deadline) => client.manifest(request, { deadline }),
+      learn: (session, news, deadline) => client.learn(session, news, { deadline }),
       release: (session) => client.release(session, { deadline: Deadline.in(RELEASE_MS) }),
       view: (server, deadline) => client.server(server, { deadline }),
       checkWanted: (earlier, deadline) => refuseStopped(client, earlier, deadline),

@@ -28,7 +28,7 @@ export class Pace {
   }
 
   /** For a reason that another start at once cannot change. After the rest there is one trial, not five. */
-  rest(): Step {
+  rest(): Extract<Step, { kind: "rest" }> {
     this.rests += 1;
     return { kind: "rest", ms: Math.min(REST_MAX_MS, REST_MS * 2 ** (this.rests - 1)) };
   }

@@ -8,7 +8,7 @@ import type { ProgressView } from "../model/views.ts";
 import type { Session } from "../transport/session.ts";
 import { Conversation, type ConversationOptions } from "./conversation.ts";
 import { Link } from "./link.ts";
-import { errorAnswer, openingTokens, progressNotice, sentence } from "./messages.ts";
+import { errorAnswer, waitingTokens, progressNotice, sentence } from "./messages.ts";
 import type { Opening } from "./opening.ts";
 import { ClientOutput, readClient } from "./stdio.ts";
 
@@ -33,8 +33,10 @@ export class Relay {
   private exitCode = 0;
   private buffer: Uint8Array[] = [];
   private bufferedBytes = 0;
-  /** The first session gets bytes as they come; later ones get whole lines, since one may end in the middle of a line. */
+  /** The first session gets bytes as they come; others get whole lines, since one may end in the middle of a line. */
   private whole = false;
+  /** There was no session yet, and the manifest answers what it can. */
+  private recalling = false;
   private progressCount = 0;
   private inputEnded = false;
   /** Monotonic milliseconds; set when the client ends its input. */
@@ -63,6 +65,7 @@ export class Relay {
       wanted: () => !this.inputEnded,
     };
     this.link = new Link(opening, this.conversation, events, warn);
+    options.manifest?.on({ learned: () => this.learned() });
   }
 
   /** Resolves with the exit code when nothing more is to be done for this client. */
@@ -96,14 +99,14 @@ export class Relay {
       case "open":
         return this.send(chunk);
       case "starting":
+        if (this.whole) return this.keep(this.recall(conversation.take(chunk)));
         conversation.passed(chunk);
         return this.keep([chunk]);
       case "reviving":
-        return this.keep(conversation.take(chunk));
+        return this.keep(this.recall(conversation.take(chunk)));
       case "resting": {
-        const { requests } = conversation;
-        const lines = conversation.take(chunk);
-        if (conversation.requests > requests && link.wake()) return this.keep(lines);
+        const lines = this.recall(conversation.take(chunk));
+        if (conversation.size > 0 && link.wake()) return this.keep(lines);
         conversation.countLines();
         return void this.answerAll(link.fault);
       }
@@ -127,16 +130,38 @@ export class Relay {
     return writable ? undefined : this.waitForRoom();
   }
 
-  /** What has come so far for a session that is not there yet. */
+  /** What has come so far for a session that is not there yet. A promise holds the client back. */
   private keep(chunks: readonly Uint8Array[]): Promise<void> | undefined {
     for (const chunk of chunks) {
       this.buffer.push(chunk);
       this.bufferedBytes += chunk.byteLength;
     }
-    return this.bufferedBytes >= BUFFER_BYTES_MAX ? this.waitForRoom() : undefined;
+    if (this.bufferedBytes >= BUFFER_BYTES_MAX) return this.waitForRoom();
+    return this.recalling ? this.output.drained : undefined;
+  }
+
+  /** It is known what the server will answer to some questions: those are not kept for it. */
+  private learned(): void {
+    if (this.link.state !== "starting") return;
+    const chunks = this.buffer;
+    // A line that is not whole yet is with the conversation, and will come from there.
+    this.forgetBuffer();
+    this.whole = this.recalling = true;
+    this.link.recalled();
+    if (!this.keep(this.recall(chunks))) this.makeRoom();
+    if (this.inputEnded && this.conversation.size === 0) this.leave(this.exitCode);
+  }
+
+  /** Whole lines of the client without those that could be answered without a server. */
+  private recall(lines: Uint8Array[]): Uint8Array[] {
+    if (!this.recalling) return lines;
+    const { rest, answers } = this.conversation.recall(lines);
+    if (answers) this.output.write(answers);
+    return rest;
   }
 
   private opened(session: Session): void {
+    this.recalling = false;
     for (const line of this.conversation.again()) {
       session.write(line);
       session.countSent(1);
@@ -200,7 +225,7 @@ export class Relay {
     if (this.inputEnded) this.leave(this.exitCode);
   }
 
-  /** There is no session and there will be none: whoever asks is told why, for as long as somebody may ask. */
+  /** There will be no session: whoever asks is told why, for as long as somebody may ask. */
   private over(fault: Fault, exitCode: number): void {
     this.exitCode = exitCode;
     this.forgetBuffer();
@@ -239,8 +264,11 @@ export class Relay {
   private progress(progress: ProgressView): void {
     if (this.link.state !== "starting") return;
     this.progressCount += 1;
-    const notices = openingTokens(this.buffer).map((token) => progressNotice(token, this.progressCount, progress));
-    if (notices.length > 0) this.output.write(notices.join(""));
+    for (const { token, opening } of waitingTokens(this.buffer)) {
+      // Below all that the server itself may report: it never runs backwards.
+      const share = opening ? this.progressCount : -1 / this.progressCount;
+      this.output.write(progressNotice(token, share, progress));
+    }
   }
 
   private leave(code: number): void {

@@ -16,6 +16,8 @@ export interface ReplayEvents {
   notice(line: string): void;
   /** Something could not be set up again. */
   complain(what: string): void;
+  /** The server's answer to what a client has asked before, too. */
+  heard(method: "initialize" | ListMethod, error: boolean, bytes: Uint8Array, start: number, end: number): void;
 }
 
 export class Replay {
@@ -46,14 +48,17 @@ export class Replay {
     const { handshake } = this.setup;
     if (this.stage === "handshake") {
       if (id !== handshake?.id) return false;
+      this.events.heard("initialize", error, bytes, start, end);
       this.shake(handshake.answer.protocolVersion, error, textOf(bytes, start, end));
       return true;
     }
     const asked = this.asked.get(id);
     if (!asked) return false;
     this.asked.delete(id);
-    if ("list" in asked) this.compare(asked.list, error ? undefined : textOf(bytes, start, end));
-    else if (error) this.events.complain(asked.what);
+    if ("list" in asked) {
+      this.events.heard(asked.list, error, bytes, start, end);
+      this.compare(asked.list, error ? undefined : textOf(bytes, start, end));
+    } else if (error) this.events.complain(asked.what);
     return true;
   }
 

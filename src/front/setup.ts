@@ -46,6 +46,12 @@ export interface Handshake {
 
 export type HandshakeAnswer = v.InferOutput<typeof handshakeAnswer>;
 
+/** A message that sets something up, as far as it matters. */
+export interface SetupMessage {
+  method: string;
+  params: Record<string, unknown>;
+}
+
 type Awaited =
   | { kind: "initialize"; line: Uint8Array }
   | { kind: "level"; level: string }
@@ -70,22 +76,23 @@ export class Setup {
   private readonly safeTools = new Map<string, boolean>();
   private readonly awaited = new Map<IdKey, Awaited>();
 
-  /** A message of the client. `id` is absent from a notification. */
-  sent(id: IdKey | undefined, bytes: Uint8Array, start: number, end: number): void {
-    if (!mayBeSetup(bytes, start, end)) return;
+  /** A message of the client. `id` is absent from a notification. What it was, if it may set something up. */
+  sent(id: IdKey | undefined, bytes: Uint8Array, start: number, end: number): SetupMessage | undefined {
+    if (!mayBeSetup(bytes, start, end)) return undefined;
     if (end - start > KEPT_BYTES_MAX) {
       this.unrepeatable ||= textOf(bytes, start, start + KEPT_BYTES_MAX).includes('"initialize"');
-      return;
+      return undefined;
     }
     const message = v.safeParse(setupMessage, parseJson(textOf(bytes, start, end)));
-    if (!message.success) return;
+    if (!message.success) return undefined;
     const { method, params = {} } = message.output;
     if (method === "notifications/initialized") this.initialized = true;
-    if (id === undefined) return;
+    if (id === undefined) return undefined;
     if (OPENERS.has(method)) this.openers += 1;
     this.legacy ||= method === "initialize";
     const awaited = awaitedOf(method, params, () => bytes.slice(start, end + 1));
     if (awaited && this.awaited.size < AWAITED_MAX) this.awaited.set(id, awaited);
+    return { method, params };
   }
 
   /** An answer of the server to the client. */
@@ -170,7 +177,7 @@ function awaitedOf(method: string, params: Record<string, unknown>, line: () => 
   return method === "resources/unsubscribe" ? { kind: "unsubscribe", uri } : undefined;
 }
 
-function isListMethod(method: string): method is ListMethod {
+export function isListMethod(method: string): method is ListMethod {
   return Object.hasOwn(LISTS, method);
 }
 

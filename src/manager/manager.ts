@@ -19,6 +19,7 @@ import type { EventLog, Events } from "./events.ts";
 import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
 import { OnDemand } from "./on-demand.ts";
+import { Manifests } from "./manifests.ts";
 import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
 import { known, Registry } from "./registry.ts";
@@ -77,6 +78,7 @@ export class Manager implements AsyncDisposable {
   private readonly recovery: Recovery;
   /** Removes what nobody uses, by itself and when it is asked to. */
   readonly cleanup: Cleanup;
+  readonly manifests: Manifests;
   private readonly sweeper: ReturnType<typeof setInterval>;
   private closed: Promise<void> | undefined;
   private touchedAt = performance.now();
@@ -113,6 +115,7 @@ export class Manager implements AsyncDisposable {
     this.recovery = new Recovery(this.ground, this.registry, log, this.ending.signal);
     const { ground, registry, books, recovery } = this;
     const house = { ground, registry, books, recovery, events: this.log };
+    this.manifests = new Manifests(house);
     this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
     new OnDemand({ ...house, recovery, log }, this.ending.signal);
     this.sweeper = setInterval(() => this.reception.sweep(), SWEEP_MS);

@@ -146,6 +146,11 @@ export interface Runtime extends AsyncDisposable {
   check(spec: ServerSpec, facts: Facts): Gap[];
   /** Makes ready whatever the spec needs on the engine: the bridge, the image, networks. Idempotent. */
   prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void>;
+  /**
+   * What the spec would be run from if it were started now, as far as it is here already: an image's digest, a package's
+   * version and integrity. Undefined where it would have to be fetched first.
+   */
+  identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined>;
   /** Creates, without starting. Adopts an instance of the same owner, server and spec hash. */
   create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance>;
   /** Resolves when the engine says it runs; whether the bridge answers is the caller's question. */

@@ -19,6 +19,8 @@ afterAll(() => api[Symbol.asyncDispose]());
 const BODIES: Record<string, unknown> = {
   call: { tool: "echo", arguments: { text: "x" } },
   acquire: { server: "subject", pid: process.pid, ppid: process.ppid },
+  manifest: { server: "subject", pid: process.pid, ppid: process.ppid },
+  learn: { answers: {} },
 };
 
 /** Removal last: every other route needs the server. */

@@ -6,6 +6,12 @@ import { type Message, RawFront } from "./raw-front.ts";
 import type { Stage } from "./stage.ts";
 
 const MOODY = join(import.meta.dir, "../fixtures/moody-server.ts");
+const GATE = join(import.meta.dir, "../fixtures/wait-for-file.ts");
+
+/** What makes a fixture wait at its start until the file exists. */
+export function gated(file: string, args: string[]): Record<string, unknown> {
+  return { image: `exec:${process.execPath}`, args: ["--preload", GATE, ...args], env: { GATE_FILE: file } };
+}
 
 export interface State {
   pid: number;
@@ -25,6 +31,14 @@ export class Moody {
     const moody = new Moody(name, stage, join(stage.dataDir, `${name}.json`));
     await moody.next(mood);
     await stage.start(name, { image: `exec:${process.execPath}`, args: [MOODY, moody.file] });
+    return moody;
+  }
+
+  /** Its processes say nothing while there is no file of that name. */
+  static async gated(stage: Stage, name: string, gate: string, more: Record<string, unknown> = {}): Promise<Moody> {
+    const moody = new Moody(name, stage, join(stage.dataDir, `${name}.json`));
+    await moody.next({});
+    await stage.start(name, { ...gated(gate, [MOODY, moody.file]), ...more });
     return moody;
   }
 

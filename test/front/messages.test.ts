@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/base/fault.ts";
 import { parseArguments } from "../../src/front/arguments.ts";
-import { errorAnswer, openingTokens, progressNotice, sentence } from "../../src/front/messages.ts";
+import { errorAnswer, waitingTokens, progressNotice, sentence } from "../../src/front/messages.ts";
 import { terminalName } from "../../src/front/terminal.ts";
 
 test("an error answer carries the id as it came, the code of its kind, and the hint where people read", () => {
@@ -23,14 +23,18 @@ test("message and hint make one text, whatever the hint begins with", () => {
   );
 });
 
-test("progress goes to opening requests that carry a token, and to nothing else", () => {
+test("progress goes to requests that carry a token, and to nothing else", () => {
   const line = (id: number, method: string, token?: string | number) =>
     `${JSON.stringify({ jsonrpc: "2.0", id, method, params: token === undefined ? {} : { _meta: { progressToken: token } } })}\n`;
   const text =
-    line(1, "initialize", "t\n1") + line(2, "server/discover", 7) + line(3, "tools/call", "no") + line(4, "initialize");
+    line(1, "initialize", "t\n1") + line(2, "server/discover", 7) + line(3, "tools/call", "a") + line(4, "initialize");
   const buffered = Buffer.from(`${text}progressToken garbage\n{"progressToken"`);
-  expect(openingTokens([buffered.subarray(0, 50), buffered.subarray(50)])).toEqual(['"t\\n1"', "7"]);
-  expect(openingTokens([])).toEqual([]);
+  expect(waitingTokens([buffered.subarray(0, 50), buffered.subarray(50)])).toEqual([
+    { token: '"t\\n1"', opening: true },
+    { token: "7", opening: true },
+    { token: '"a"', opening: false },
+  ]);
+  expect(waitingTokens([])).toEqual([]);
   const notice = progressNotice("7", 2, { step: "pull", detail: "layer", current: 1, total: 3 });
   expect(JSON.parse(notice)).toEqual({
     jsonrpc: "2.0",
@@ -47,10 +51,11 @@ test("the command line", () => {
     embedded: false,
     dataDir: undefined,
     retryIdempotent: false,
+    manifest: true,
   };
   expect(parseArguments(["npm:x@1"])).toEqual({ ...plain, server: "npm:x@1" });
   expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({ ...plain, embedded: true, dataDir: "/d" });
-  expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true });
+  expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true, manifest: true });
   expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ ...plain, dataDir: "/x=y" });
   expect(parseArguments(["a", "--help"])).toBeUndefined();
   expect(parseArguments(["--toolset", "docker"])).toEqual({ ...plain, server: "", toolset: ["docker"] });
@@ -94,6 +99,7 @@ test("a reference with what it needs to run", () => {
     embedded: false,
     dataDir: undefined,
     retryIdempotent: false,
+    manifest: true,
   });
   expect(parseArguments(["npm:x", "--secret", "PATH"])?.definition).toEqual({
     secrets: { PATH: process.env.PATH ?? "" },

@@ -37,6 +37,7 @@ export class ModelEngine implements Runtime {
   async prepare(): Promise<void> {
     await this.turns();
   }
+  async identify(): Promise<undefined> {}
   async create(spec: ServerSpec, owner: Ownership): Promise<Instance> {
     await this.turns();
     const id = `${spec.name}-${(this.count += 1)}`;

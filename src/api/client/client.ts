@@ -32,6 +32,7 @@ import {
   type ToolView,
   toolView,
 } from "../../model/rest.ts";
+import { type ManifestAnswers, type ManifestNews, manifestView } from "../../model/manifest.ts";
 import type { ServerBodyInput } from "../../model/server-spec.ts";
 import {
   type EventView,
@@ -137,6 +138,19 @@ export class ManagerClient extends ManagerCalls {
   /** Opens a session for a front that dials the bridge itself; only over the manager's socket. Release it at the end. */
   acquire(request: SessionRequestInput, options: ProgressOptions = {}): Promise<SessionGrant> {
     return this.progress(sessionGrant, "/sessions", request, `the session with ${request.server}`, options);
+  }
+
+  /** What the server has answered to others, while it does not run; only over the manager's socket. */
+  async manifest(request: SessionRequestInput, options: Options = {}): Promise<ManifestAnswers> {
+    const what = `the manifest of ${request.server}`;
+    return (await this.json(manifestView, "POST", "/sessions/manifest", what, options, false, request)).answers;
+  }
+
+  /** What the server of the session answers, for those who come while it does not run. */
+  async learn(session: string, answers: ManifestNews, options: Options = {}): Promise<void> {
+    const { signal } = options.deadline ?? Deadline.in(REQUEST_MS);
+    const path = `/sessions/${encodeURIComponent(session)}/manifest`;
+    await exchange(this.target, { method: "POST", path, body: { answers }, signal, what: "the manifest" });
   }
 
   /** Idempotent: a session that is gone already is no fault. */

@@ -1,5 +1,6 @@
 /** Sessions: who talks to which server. */
 import * as v from "valibot";
+import { manifestNews, manifestView } from "../../model/manifest.ts";
 import { START_MS } from "../../model/rest.ts";
 import { sessionRequest } from "../../model/session-request.ts";
 import { sessionGrant, sessionView } from "../../model/views.ts";
@@ -34,6 +35,31 @@ export const sessionRoutes = [
       // Nobody is left to use it, or to release it.
       if (signal.aborted) manager.release(grant.session);
       return grant;
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/sessions/manifest",
+    id: "manifest",
+    summary: "What a server that is not running yet has answered to those who asked it before",
+    access: "socket",
+    body: sessionRequest,
+    answers: "Answers by the fingerprint of the question; none where the server runs, or is not known.",
+    answer: manifestView,
+    run: async ({ manager, body }) => ({ answers: await manager.manifests.find(body) }),
+  }),
+  route({
+    method: "POST",
+    path: "/sessions/:id/manifest",
+    id: "learn",
+    summary: "Keep what the server of a session answers",
+    access: "socket",
+    params: { id: session },
+    body: manifestNews,
+    answers: "It is kept, as far as it may be.",
+    run: async ({ manager, params, body }) => {
+      await manager.manifests.learn(params.id ?? "", body.answers);
+      return undefined;
     },
   }),
   route({

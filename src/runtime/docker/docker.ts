@@ -12,7 +12,7 @@ import type { BridgeFiles } from "./bridge-files.ts";
 import { bridgeFilesFor } from "./bridge-release.ts";
 import { checkSpec, factsOf } from "./check.ts";
 import { containerConfig, maskDescription } from "./create.ts";
-import { ensureImage, findImage } from "./images.ts";
+import { ensureImage, findImage, identifyImage } from "./images.ts";
 import { instanceOf } from "./instance.ts";
 import { dockerLeftovers } from "./leftovers.ts";
 import { mountsOf, ownerOfBinds } from "./mounts.ts";
@@ -108,6 +108,10 @@ export class DockerRuntime implements Runtime {
     ]);
     // All have ended before one fails the whole: nothing goes on making networks behind the caller's back.
     for (const part of parts) if (part.status === "rejected") throw part.reason;
+  }
+
+  async identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
+    return await identifyImage(await this.engine(deadline), spec, deadline);
   }
 
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {

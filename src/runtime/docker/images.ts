@@ -56,6 +56,12 @@ export async function findImage(engine: Engine, spec: ServerSpec, deadline: Dead
   return findNpmImage(engine, ref, binOf(spec), ref.exact ? ref.want : undefined, deadline);
 }
 
+/** The image's digest, or of a package the version and integrity: an image of it may be made again at any time. */
+export async function identifyImage(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
+  const image = await findImage(engine, spec, deadline);
+  return image?.ownsCommand ? `npm ${image.labels[NPM.version]} ${image.labels[NPM.integrity]}` : image?.id;
+}
+
 /** Makes the image of the spec ready. For a range or tag the registry is asked, so that `latest` means the latest. */
 export async function ensureImage(
   engine: Engine,

@@ -94,6 +94,13 @@ export class ProcessRuntime implements Runtime {
     else executable(spec);
   }
 
+  async identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
+    inTime(deadline, `looking at ${spec.name}`);
+    if (!isNpmRef(spec.image)) return programIdentity(executable(spec));
+    const installed = await this.npm.installed(spec.image, npmBin(spec));
+    return installed && `npm ${installed.version} ${installed.integrity}`;
+  }
+
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
     inTime(deadline, `creating ${spec.name}`);
     refuseImpossible(spec);
@@ -262,6 +269,12 @@ function refuseImpossible(spec: ServerSpec): void {
 }
 
 /** The file of `exec:PROGRAM`. */
+/** Another program under the same path is another one; what it may read beside its own file is its own business. */
+function programIdentity(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  return `exec ${size} ${mtimeMs}`;
+}
+
 function executable(spec: ServerSpec): string {
   const program = execProgram(spec.image) ?? "";
   // A relative path would mean something else for every manager, by where it was started.

@@ -1,0 +1,45 @@
+/** Looking at lines of the client that are ranges of bytes already. Pure: no I/O. */
+import * as v from "valibot";
+import type { IdKey } from "../../bridge/envelope.ts";
+import { LineSplitter, type OnLine } from "../../bridge/lines.ts";
+import { LIMITS } from "../../bridge/wire.ts";
+import { parseJson } from "./messages.ts";
+import { textOf } from "./setup.ts";
+
+/** A reason for people and a request's id fit into this; a longer notification is another one. */
+const CANCEL_BYTES_MAX = 64 * 1024;
+const CANCELLED = "notifications/cancelled";
+const INITIALIZED = "notifications/initialized";
+const ID = Buffer.from('"id"');
+
+/** Every whole line in the ranges. */
+export function eachLine(ranges: readonly Uint8Array[], onLine: OnLine): void {
+  const splitter = new LineSplitter(LIMITS.messageBytesMax, () => {});
+  for (const range of ranges) splitter.push(range, onLine);
+}
+
+/** What has no id answers and asks nothing: that saves the parser for most notifications. */
+export function hasId(bytes: Uint8Array, start: number, end: number): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).includes(ID);
+}
+
+/** Of a notification: whether it ends the older handshake. */
+export function isInitialized(bytes: Uint8Array, start: number, end: number): boolean {
+  return textOf(bytes, start, end).includes(INITIALIZED);
+}
+
+/** The request that a notification takes back; undefined for any other. */
+export function cancelledId(bytes: Uint8Array, start: number, end: number): IdKey | undefined {
+  if (end - start > CANCEL_BYTES_MAX) return undefined;
+  const text = textOf(bytes, start, end);
+  if (!text.includes(CANCELLED)) return undefined;
+  const parsed = v.safeParse(cancellation, parseJson(text));
+  if (!parsed.success) return undefined;
+  const { requestId } = parsed.output.params;
+  return typeof requestId === "string" ? `"${requestId}` : requestId;
+}
+
+const cancellation = v.object({
+  method: v.literal(CANCELLED),
+  params: v.object({ requestId: v.union([v.string(), v.number()]) }),
+});
