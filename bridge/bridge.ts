@@ -1,12 +1,13 @@
 /** What the bridge is apart from its sockets: its sessions, its state, and how it ends. */
-import { type Finding, troubleOf } from "./checkup.ts";
 import { type Launch, launchChild } from "./child.ts";
-import { serverEnvironment } from "./environment.ts";
 import { Lease } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { BridgeOptions } from "./options.ts";
 import { Replay } from "./replay.ts";
 import { type Peer, Session, type SessionHost } from "./session.ts";
+import type { SparesHost } from "./spares.ts";
+import { Supply } from "./supply.ts";
+import { survey } from "./survey.ts";
 import { type AttachFrame, type BridgeFrame, type ExitReport, type HealthReport, LIMITS } from "./wire.ts";
 
 /** A refusal: what goes into an `error` frame. */
@@ -41,7 +42,7 @@ function lapseStopMs(stopMs: number): number {
   return stopMs > USUAL_STOP_MS ? stopMs : Math.min(stopMs, LAPSE_STOP_MS);
 }
 
-export class Bridge implements SessionHost {
+export class Bridge implements SessionHost, SparesHost {
   /** Changes whenever the bridge is started anew. */
   readonly incarnation = randomHex(12);
   readonly messageBytes: number;
@@ -57,9 +58,9 @@ export class Bridge implements SessionHost {
   /** Sessions whose server lives, with or without a client; before its start, too. */
   private readonly live = new Set<Session>();
   private readonly lease: Lease;
+  private readonly supply: Supply;
   private secrets: Record<string, string> | undefined;
   private lastExit: ExitReport | undefined;
-  private startFailure: string | undefined;
   private droppedBefore = 0;
   private madeUp = 0;
   private draining: ReturnType<typeof setTimeout> | undefined;
@@ -69,14 +70,15 @@ export class Bridge implements SessionHost {
   constructor(
     readonly options: BridgeOptions,
     private readonly logger: Pick<Log, "say" | "write" | "caughtUp">,
-    private readonly launch: Launch = launchChild,
+    launch: Launch = launchChild,
   ) {
     this.messageBytes = options.messageBytes;
     this.stopMs = options.stopMs;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.over = promise;
     this.settle = resolve;
-    if (!options.awaitConfigure) this.secrets = {};
+    this.supply = new Supply(options, launch, this);
+    if (!options.awaitConfigure) this.configure({});
     this.lease = new Lease(
       () => [...this.attached.values()].some(({ replay }) => replay === undefined),
       () => this.stop({ code: 0, why: "the lease has lapsed" }, lapseStopMs(options.stopMs)),
@@ -100,6 +102,7 @@ export class Bridge implements SessionHost {
 
   configure(env: Record<string, string>): void {
     this.secrets = { ...this.secrets, ...env };
+    this.supply.prepare(this.secrets);
     for (const connection of this.waiting) connection.configured();
   }
 
@@ -141,13 +144,15 @@ export class Bridge implements SessionHost {
   /** Starts the session's server. Throws StartFailure; then the session is gone. */
   start(session: Session): void {
     try {
-      const command = { argv: this.options.command, env: serverEnvironment(process.env, this.secrets) };
-      session.start((events) => this.launch(command, this.stopMs, events));
-      this.startFailure = undefined;
-      this.say(`session ${session.id}: server process ${session.pid} started`);
+      let how = "started";
+      session.start((events) => {
+        const { process, ahead } = this.supply.take(this.secrets, events);
+        if (ahead) how = "started ahead";
+        return process;
+      });
+      this.say(`session ${session.id}: server process ${session.pid} ${how}`);
     } catch (error) {
-      this.startFailure = error instanceof Error ? error.message : String(error);
-      this.say(`session ${session.id}: ${this.startFailure}`);
+      this.say(`session ${session.id}: ${error instanceof Error ? error.message : error}`);
       this.forget(session);
       throw error;
     }
@@ -179,6 +184,8 @@ export class Bridge implements SessionHost {
 
   sessionEnded(session: Session, report: ExitReport): void {
     this.say(`session ${session.id}: ${report.reason}`);
+    if ([...this.live].some(({ checkup }) => checkup.proved)) this.supply.works();
+    else if (!session.stopped) this.supply.ended(session.checkup, report.reason);
     if (!session.stopped) this.lastExit = report;
     for (const watcher of this.watchers) watcher.send({ link: "exit", ...report });
     this.retire(session);
@@ -187,35 +194,33 @@ export class Bridge implements SessionHost {
     if (!awaited) this.forget(session);
   }
 
+  full(): boolean {
+    return this.live.size + this.supply.spareCount >= this.options.maxSessions || this.supply.resting;
+  }
+
+  spareEnded(report: ExitReport, asked: boolean): void {
+    if (!asked) this.lastExit = report;
+    for (const watcher of this.watchers) watcher.send({ link: "exit", ...report });
+    this.endIfDrained();
+  }
+
   /** Also puts a question to each server; the next report knows whether it was answered. */
   health(): HealthReport {
-    let inFlight = 0;
-    let processes = 0;
-    let dropped = this.droppedBefore;
-    const findings: Finding[] = [];
-    let busy = 0;
-    for (const session of this.live) {
-      const finding = session.checkup.look();
-      if (finding) findings.push(finding);
-      if (session.checkup.busy) busy++;
-      inFlight += session.inFlight;
-      dropped += session.drops.total;
-      if (session.pid !== undefined) processes++;
-    }
+    const { findings, proved, ...seen } = survey(this.live);
+    if (proved) this.supply.works();
     let sessions = 0;
     for (const session of this.attached.values()) if (!session.finished) sessions++;
     const leaving = this.ending !== undefined || this.draining !== undefined;
-    const trouble = troubleOf(this.startFailure, findings);
+    const trouble = this.supply.trouble(findings);
     return {
       status: leaving ? "draining" : trouble ? "unhealthy" : "ok",
       version: this.options.version,
       uptimeMs: Math.round(performance.now() - this.startedAt),
-      processes,
+      ...seen,
+      dropped: seen.dropped + this.droppedBefore,
+      spares: this.supply.spareCount,
       sessions,
       connections: this.connections,
-      inFlight,
-      dropped,
-      busy,
       ...(trouble ? { trouble } : {}),
       ...(this.lastExit ? { lastExit: this.lastExit } : {}),
     };
@@ -240,6 +245,7 @@ export class Bridge implements SessionHost {
     if (this.draining || this.ending) return;
     this.say(`draining, ${this.live.size} sessions left`);
     this.draining = setTimeout(() => this.stop({ code: 0, why: "drained" }), LIMITS.drainMs);
+    this.supply.stop(this.stopMs);
     this.endIfDrained();
   }
 
@@ -252,6 +258,7 @@ export class Bridge implements SessionHost {
   stop(ending: Ending, budgetMs = this.stopMs): void {
     this.ending ??= ending;
     this.lease.cancel();
+    this.supply.stop(budgetMs);
     for (const session of new Set([...this.live, ...this.attached.values()])) {
       if (session.pid === undefined || session.finished) this.forget(session);
       else session.stop(budgetMs);
@@ -271,7 +278,7 @@ export class Bridge implements SessionHost {
   }
 
   private endIfDrained(): void {
-    if (this.live.size > 0 || this.attached.size > 0) return;
+    if (this.live.size > 0 || this.attached.size > 0 || !this.supply.empty) return;
     if (this.draining) this.ending ??= { code: 0, why: "drained" };
     if (!this.ending) return;
     clearTimeout(this.draining);

@@ -6,7 +6,6 @@
 import type { IdKey } from "./envelope.ts";
 import { Handshake } from "./handshake.ts";
 import { type ProcessState, readProcessState } from "./process-state.ts";
-import type { Trouble } from "./wire.ts";
 
 /** Looks that follow each other sooner than this are one look: several may ask, and a server has to have some time. */
 const LOOK_MS = 900;
@@ -57,8 +56,19 @@ export class Checkup {
   private last: Look | undefined;
 
   private readonly handshake = new Handshake();
+  private readonly since = performance.now();
 
   constructor(private readonly patient: Patient) {}
+
+  /** Whether the server has ever answered anything. */
+  get proved(): boolean {
+    return this.answers > 0;
+  }
+
+  /** Of the session. */
+  get ageMs(): number {
+    return performance.now() - this.since;
+  }
 
   /** The client has asked something. */
   readonly request = (id: IdKey, bytes: Uint8Array, start: number, end: number): void => {
@@ -120,18 +130,6 @@ export class Checkup {
     this.patient.tell(`{"jsonrpc":"2.0","id":"${this.asked}",${question}}\n`);
   }
 }
-
-/** What is to be said of all sessions together: what is worst, and of how many. */
-export function troubleOf(startFailure: string | undefined, findings: readonly Finding[]): Trouble | undefined {
-  if (startFailure !== undefined) return { kind: "start-failed", message: startFailure, sessions: 0 };
-  const [worst] = findings.toSorted((a, b) => RANK.indexOf(a.kind) - RANK.indexOf(b.kind));
-  if (!worst) return undefined;
-  const sessions = findings.filter(({ kind }) => kind === worst.kind).length;
-  const message = sessions === 1 ? worst.message : `${worst.message}, and ${sessions - 1} more like it`;
-  return { kind: worst.kind, message, sessions };
-}
-
-const RANK: readonly Finding["kind"][] = ["stopped", "nonsense", "silent"];
 
 /** No client chooses such ids. */
 const ID_PREFIX = `linkspan-health-${crypto.randomUUID()}-`;

@@ -20,11 +20,15 @@ export interface BridgeOptions {
   leaseMs: number;
   /** `process`: one server process per session; `shared`: one for all of them. */
   policy: "process" | "shared";
+  /** Server processes that are kept started ahead, for sessions to come. */
+  spare: number;
   command: readonly [string, ...string[]];
 }
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {}
+
+const SPARE_MAX = 16;
 
 export const USAGE = `usage: linkspan bridge --listen HOST:PORT [options] -- COMMAND [ARGUMENT…]
 
@@ -37,6 +41,7 @@ sessions share one.
   --insecure             allow clients without a token on an address that is not loopback
   --message-bytes N      longest message (default ${LIMITS.messageBytes}, at most ${LIMITS.messageBytesMax})
   --policy POLICY        process: a server process for each session; shared: one for all (default process)
+  --spare N              server processes kept started ahead (default 0, at most ${SPARE_MAX})
   --max-sessions N       sessions at once (default 256)
   --await-configure      start no server before a manager has sent its secrets
   --stop-ms N            time that a server has to stop (default ${2 * LIMITS.stopStepMs})
@@ -74,6 +79,7 @@ const flags = v.object({
   insecure: v.optional(v.boolean(), false),
   "message-bytes": whole("message-bytes", 1_024, LIMITS.messageBytesMax, LIMITS.messageBytes),
   "max-sessions": whole("max-sessions", 1, 100_000, 256),
+  spare: whole("spare", 0, SPARE_MAX, 0),
   "await-configure": v.optional(v.boolean(), false),
   "stop-ms": whole("stop-ms", 0, 600_000, 2 * LIMITS.stopStepMs),
   "resume-ms": whole("resume-ms", 0, 3_600_000, LIMITS.resumeMs),
@@ -113,6 +119,7 @@ export async function parseOptions(argv: string[], version: string): Promise<Bri
     resumeMs: given["resume-ms"],
     leaseMs: given["lease-ms"],
     policy: given.policy,
+    spare: given.spare,
     command: [file, ...args],
   };
 }

@@ -146,6 +146,8 @@ export const healthReport = v.object({
   dropped: v.optional(count, 0),
   /** Sessions whose server answers nothing now, but has reason to: requests wait for it, or it computes. */
   busy: v.optional(count, 0),
+  /** Server processes that were started ahead and wait for a session; not among `processes`. */
+  spares: v.optional(count, 0),
   /** Why the status is `unhealthy`. */
   trouble: v.optional(trouble),
   /** How the last server process that ended by itself ended. */

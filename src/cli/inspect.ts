@@ -62,6 +62,7 @@ function health({ health: bridge, spec }: Inspection): Rows {
   return filled([
     ["bridge", `${bridge.status}, version ${bridge.version}, up ${formatMs(bridge.uptimeMs)}`],
     ["processes", `${bridge.processes} for ${bridge.sessions} sessions`],
+    ["spares", bridge.spares > 0 || spec.spare > 0 ? `${bridge.spares} of ${spec.spare} wait for a session` : ""],
     ["trouble", bridge.trouble?.message ?? ""],
     ["busy", bridge.busy > 0 ? `${bridge.busy} answer nothing while requests wait or they compute` : ""],
     ["in flight", `${bridge.inFlight} requests over ${bridge.connections} connections`],

@@ -33,6 +33,7 @@ const options = v.object({
   stopTimeout: v.optional(v.string()),
   lease: v.optional(v.string()),
   session: v.optional(v.picklist(["process", "shared"], "expected process or shared")),
+  spare: figure,
   idleStop: v.optional(v.string()),
   maxSessions: figure,
   timeout: timeoutOption,
@@ -64,6 +65,7 @@ export const run = command({
       .option("--stop-timeout <duration>", "longest stop (default: 5s)")
       .option("--lease <duration>", "ends after so long without its owners, or none (default: 5m)")
       .option("--session <policy>", "process: a process per session; shared: one for all (default: process)")
+      .option("--spare <number>", "server processes kept started ahead, for sessions to come (default: 0)")
       .option("--idle-stop <duration>", "stop it when nobody has used it for so long; the next use starts it again")
       .option("--max-sessions <number>", "sessions at the same time (default: 256)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
@@ -122,6 +124,7 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("stopTimeout", given.stopTimeout),
     ...present("lease", given.lease),
     ...present("session", given.session),
+    ...present("spare", given.spare),
     ...present("idleStop", given.idleStop),
     ...present("maxSessions", given.maxSessions),
   };

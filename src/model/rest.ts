@@ -104,6 +104,7 @@ const bridgeHealth = v.looseObject({
   connections: count,
   inFlight: count,
   busy: v.optional(count, 0),
+  spares: v.optional(count, 0),
   trouble: v.optional(v.object({ kind: v.string(), message: v.string(), sessions: count })),
 });
 

@@ -109,6 +109,11 @@ export const serverBody = v.strictObject({
    * to one process, and the bridge tells their messages apart.
    */
   session: v.optional(sessionPolicy, "process"),
+  /**
+   * Server processes that are kept started ahead, so that the first answer of a session does not wait for a start. They
+   * share the limits with all others. None where sessions share one process.
+   */
+  spare: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)), 0),
   labels: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/)), value), {}),
   /** `on-demand`: at its first use. `always`: with the manager, and it stays. */
   start: v.optional(v.picklist(["on-demand", "always"]), "on-demand"),

@@ -32,6 +32,8 @@ describe("exit status", () => {
     await using bridge = await TestBridge.start(fixture("exit-as-told.sh"));
     const told = async (code: number) => {
       const client = await bridge.attach();
+      client.request(0, "hello");
+      expect(await client.message()).toMatchObject({ id: 0, result: {} });
       client.request(code, "exit", { code });
       const error = await client.message();
       expect(error).toMatchObject({
@@ -148,6 +150,8 @@ describe("the process group", () => {
         .length;
     const once = async (detach: boolean) => {
       const client = await bridge.attach();
+      client.request(0, "hello");
+      await client.message();
       if (detach) client.send({ link: "detach" });
       else client.request(1, "exit", { code: 0 });
       await client.toEnd();

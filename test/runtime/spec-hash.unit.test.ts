@@ -54,6 +54,7 @@ describe("the spec hash", () => {
     stopTimeout: { stopTimeout: 1 },
     lease: { lease: "none" },
     session: { session: "shared" },
+    spare: { spare: 2 },
     labels: { labels: { x: "y" } },
   };
 

@@ -57,6 +57,7 @@ export function containerConfig(spec: ServerSpec, owner: Ownership, image: Image
       stopMs: spec.stopTimeout,
       leaseMs: owner.leaseMs,
       policy: spec.session,
+      spare: spec.spare,
       awaitConfigure: owner.configured,
     }),
     Cmd: serverArgv(spec, image),

@@ -35,6 +35,8 @@ export interface BridgeOptions {
   leaseMs: number;
   /** Whether sessions share one server process. */
   policy: "process" | "shared";
+  /** Server processes to keep started ahead. */
+  spare: number;
   /** Wait for a `configure` frame before the first server process. */
   awaitConfigure: boolean;
 }
@@ -54,6 +56,7 @@ export function bridgeCommand(options: BridgeOptions): string[] {
     String(options.stopMs),
     ...(options.leaseMs > 0 ? ["--lease-ms", String(options.leaseMs)] : []),
     ...(options.policy === "process" ? [] : ["--policy", options.policy]),
+    ...(options.spare > 0 ? ["--spare", String(options.spare)] : []),
     ...(options.awaitConfigure ? ["--await-configure"] : []),
     "--",
   ];

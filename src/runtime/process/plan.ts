@@ -32,6 +32,7 @@ export function planOf(spec: ServerSpec, program: NpmInstalled | string, leaseMs
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
     leaseMs,
     policy: spec.session,
+    spare: spec.spare,
     health: spec.health,
   };
 }
@@ -46,6 +47,7 @@ export function bridgeCommand({ plan, tokenSha256, configured }: ProcessRecord, 
     ["--stop-ms", String(plan.stopMs)],
     ["--lease-ms", String(plan.leaseMs)],
     ["--policy", plan.policy],
+    ["--spare", String(plan.spare)],
     configured ? ["--await-configure"] : [],
   ];
   return [...selfCommand(), "bridge", ...options.flat(), "--", ...plan.argv];

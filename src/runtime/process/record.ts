@@ -31,6 +31,7 @@ const processPlan = v.object({
   /** 0: none. */
   leaseMs: v.optional(ms, 0),
   policy: v.optional(v.picklist(["process", "shared"]), "process"),
+  spare: v.optional(v.number(), 0),
   health: v.object({ interval: ms, timeout: ms, startPeriod: ms, retries: v.number() }),
 });
 export type ProcessPlan = v.InferOutput<typeof processPlan>;

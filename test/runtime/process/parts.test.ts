@@ -166,6 +166,7 @@ describe("the folder of an instance", () => {
       stopMs: 1,
       leaseMs: 0,
       policy: "process",
+      spare: 0,
       health: { interval: 1, timeout: 1, startPeriod: 1, retries: 1 },
     },
   });

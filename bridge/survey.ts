@@ -1,0 +1,42 @@
+/** All sessions of a bridge at a glance, for its health report. */
+import type { Finding } from "./checkup.ts";
+import type { Session } from "./session.ts";
+import type { HealthReport, Trouble } from "./wire.ts";
+
+type Survey = Pick<HealthReport, "processes" | "inFlight" | "dropped" | "busy"> & {
+  findings: Finding[];
+  /** Some server has answered something. */
+  proved: boolean;
+};
+
+/** Also puts a question to each server; the next survey knows whether it was answered. */
+export function survey(sessions: Iterable<Session>): Survey {
+  const seen: Survey = { processes: 0, inFlight: 0, dropped: 0, busy: 0, findings: [], proved: false };
+  for (const session of sessions) {
+    const finding = session.checkup.look();
+    if (finding) seen.findings.push(finding);
+    if (session.checkup.busy) seen.busy++;
+    if (session.checkup.proved) seen.proved = true;
+    if (session.pid !== undefined) seen.processes++;
+    seen.inFlight += session.inFlight;
+    seen.dropped += session.drops.total;
+  }
+  return seen;
+}
+
+const RANK: readonly Finding["kind"][] = ["stopped", "nonsense", "silent"];
+
+/** What is to be said of all together: what is worst, and of how many. */
+export function troubleOf(
+  loop: string | undefined,
+  startFailure: string | undefined,
+  findings: readonly Finding[],
+): Trouble | undefined {
+  if (loop !== undefined) return { kind: "crash-loop", message: loop, sessions: 0 };
+  if (startFailure !== undefined) return { kind: "start-failed", message: startFailure, sessions: 0 };
+  const [worst] = findings.toSorted((a, b) => RANK.indexOf(a.kind) - RANK.indexOf(b.kind));
+  if (!worst) return undefined;
+  const sessions = findings.filter(({ kind }) => kind === worst.kind).length;
+  const message = sessions === 1 ? worst.message : `${worst.message}, and ${sessions - 1} more like it`;
+  return { kind: worst.kind, message, sessions };
+}
