@@ -101,13 +101,13 @@ export class Client {
     if (this.readingOver && this.outlet.queuedBytes === 0) this.socket.end();
   }
 
-  /** Cuts a client whose queue stays full while it takes nothing. */
+  /** Cuts a client that takes nothing while its queue is, or was, full: its source waits until the queue is empty. */
   private watchStall(): void {
     if (this.stallTimer) return;
     const sentBytes = this.outlet.sentBytes;
     this.stallTimer = setTimeout(() => {
       this.stallTimer = undefined;
-      if (this.outlet.queuedBytes < LIMITS.queueBytes) return;
+      if (this.outlet.queuedBytes === 0) return;
       if (this.outlet.sentBytes > sentBytes) return this.watchStall();
       this.onStalled();
       this.socket.terminate();

@@ -33,7 +33,8 @@ export class Connection extends ClientLink implements Peer, Watcher, Waiting, Cl
     super(socket, bridge);
     this.inlet = new Inlet(bridge.options.tokenSha256 ? LIMITS.attachBytes : bridge.messageBytes, this);
     this.timer = setTimeout(() => {
-      this.refuse({ kind: "unauthenticated", message: `no attach came within ${LIMITS.authenticateMs} ms` });
+      // Not a matter of the token: whoever was only slow may try again.
+      this.refuse({ kind: "timeout", message: `no attach came within ${LIMITS.authenticateMs} ms` });
     }, LIMITS.authenticateMs);
   }
 
@@ -52,15 +53,21 @@ export class Connection extends ClientLink implements Peer, Watcher, Waiting, Cl
   end(): void {
     this.client.receivedEnd();
     if (this.stage === "over" || this.stage === "finished") return;
-    // Without a word before, the end of a connection that can be replaced is a break; half a line comes again.
-    if (this.session?.replay && this.stage === "session" && !this.session.clientFinished) return this.broken();
+    if (this.replaceable) return this.broken();
     this.inlet.end();
+    // What was left without its newline was an attach.
+    if (this.replaceable) return this.broken();
     this.session?.flush();
     if (this.stage === "opening") this.start();
     if (!this.session) return this.close();
     // A client that is gone altogether looks the same from here, until something is sent to it: then it is reset.
     this.acks?.flush();
     this.session.endOfClient();
+  }
+
+  /** Without a word before, the end of a connection that can be replaced is a break; half a line comes again. */
+  private get replaceable(): boolean {
+    return this.session?.replay !== undefined && !this.session.clientFinished;
   }
 
   closed(): void {

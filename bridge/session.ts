@@ -177,11 +177,14 @@ export class Session implements Patient {
   /** A new connection of the same client, after `gap` found none: it is sent what it lacks, then all that follows. */
   resume(peer: Peer, received: number): void {
     clearTimeout(this.returnTimer);
-    const before = this.peer;
-    this.peer = peer;
-    before?.replaced();
+    clearTimeout(this.stallTimer);
+    this.stallTimer = undefined;
+    this.peer?.replaced();
+    // Nobody yet: whatever the server says now must come behind what is sent again.
+    this.peer = undefined;
     this.acknowledge(received);
     for (const range of this.replay?.pending() ?? []) peer.write(range);
+    this.peer = peer;
     if (this.report) peer.finish(this.report);
     this.balance();
   }

@@ -141,6 +141,8 @@ export class Session {
     this.outgoing.endLine();
     this.outgoing.send({ link: "detach" });
     this.connection.end();
+    // The end of the connection comes behind what was held back.
+    this.resume();
   }
 
   /** Ends the connection at once, without a word to the bridge. */
@@ -287,7 +289,8 @@ export class Session {
 
   private endOf(fault: Fault | undefined): SessionEnd {
     if (this.report) return { why: "exit", report: this.report, undelivered: this.outgoing.pending() };
-    if (fault) return { why: "lost", fault };
+    // Who has left does not care how the connection ended.
+    if (fault && this.leaving !== "detaching") return { why: "lost", fault };
     if (this.leaving !== "no") return { why: "detached" };
     return { why: "lost", fault: new Fault("unreachable", "the bridge closed the connection") };
   }

@@ -114,7 +114,7 @@ describe("authentication", () => {
     const [silent, slow] = [await bridge.connect(), await bridge.connect()];
     slow.send('{"link":');
     for (const client of [silent, slow]) {
-      expect((await client.toEnd(4_000)).join("")).toContain("unauthenticated");
+      expect((await client.toEnd(4_000)).join("")).toContain('"kind":"timeout"');
     }
   });
 
