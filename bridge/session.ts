@@ -6,6 +6,7 @@
 import { Checkup, type Patient } from "./checkup.ts";
 import type { ChildEvents, ServerProcess } from "./child.ts";
 import { Drops } from "./drops.ts";
+import { Patience } from "./patience.ts";
 import type { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
 import { Traffic } from "./traffic.ts";
@@ -53,9 +54,7 @@ export class Session implements Patient {
   stopped = false;
   private drainTimer: ReturnType<typeof setTimeout> | undefined;
   private returnTimer: ReturnType<typeof setTimeout> | undefined;
-  private stallTimer: ReturnType<typeof setTimeout> | undefined;
-  /** The client acknowledges; one that never does is not waited for, and cannot resume after much has been sent. */
-  private acknowledges = false;
+  private readonly patience: Patience | undefined;
   /** How the server ended. The session may still wait for its client to fetch that. */
   private report: ExitReport | undefined;
 
@@ -66,6 +65,7 @@ export class Session implements Patient {
     private peer: Peer | undefined,
     readonly replay: Replay | undefined,
   ) {
+    this.patience = replay && new Patience(replay, (silent) => this.look(silent));
     this.drops = new Drops((text) => host.say(`session ${id}: ${text}`));
     this.traffic = new Traffic(host.messageBytes, {
       dropped: (why, from, line) => this.drops.note(why, from, line),
@@ -177,8 +177,7 @@ export class Session implements Patient {
   /** A new connection of the same client, after `gap` found none: it is sent what it lacks, then all that follows. */
   resume(peer: Peer, received: number): void {
     clearTimeout(this.returnTimer);
-    clearTimeout(this.stallTimer);
-    this.stallTimer = undefined;
+    this.patience?.rest();
     this.peer?.replaced();
     // Nobody yet: whatever the server says now must come behind what is sent again.
     this.peer = undefined;
@@ -191,9 +190,8 @@ export class Session implements Patient {
 
   /** The client has received so many messages. False: it says something impossible. */
   acknowledge(received: number): boolean {
-    this.acknowledges = true;
-    if (!(this.replay?.acknowledge(received) ?? true)) return false;
-    if (this.stallTimer) this.balance();
+    if (this.patience?.acknowledge(received) === false) return false;
+    if (this.patience?.tried) this.balance();
     return true;
   }
 
@@ -201,7 +199,7 @@ export class Session implements Patient {
   forget(): void {
     clearTimeout(this.returnTimer);
     clearTimeout(this.drainTimer);
-    clearTimeout(this.stallTimer);
+    this.patience?.rest();
   }
 
   /** The server cannot be started: JSON-RPC errors for all that was asked already, as lines. */
@@ -230,10 +228,7 @@ export class Session implements Patient {
   /** Whole lines, newlines included. */
   private toClient(range: Uint8Array): void {
     this.peer?.write(range);
-    if (!this.replay) return;
-    this.replay.add(range);
-    // Of a client that is there and does not acknowledge: it may never need what is given up here.
-    if (this.peer && this.replay.keptBytes > REPLAY_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
+    this.patience?.keep(range, this.peer !== undefined);
   }
 
   /** Back pressure: a source is read only while the queue that it fills is not full. */
@@ -241,35 +236,16 @@ export class Session implements Patient {
     const { peer, child } = this;
     const clientFull = (peer?.queuedBytes ?? 0) >= LIMITS.queueBytes;
     const serverFull = (child?.queuedBytes ?? 0) >= LIMITS.queueBytes;
-    if (clientFull || this.outruns(serverFull)) child?.pauseOutput();
+    if (clientFull || this.patience?.exhausted(peer !== undefined, serverFull)) child?.pauseOutput();
     else child?.resumeOutput();
     // Errors for the client's own lines go into the client's queue: they must not grow it without end either.
     if (clientFull || serverFull) peer?.hold();
     else peer?.release();
   }
 
-  /** As much as is kept for a resume has been sent and not acknowledged. */
-  private outruns(serverFull: boolean): boolean {
-    const { replay, peer } = this;
-    if (!replay || replay.keptBytes < LIMITS.replayBytes) {
-      clearTimeout(this.stallTimer);
-      this.stallTimer = undefined;
-      return false;
-    }
-    if (!peer) return true;
-    // Acknowledgements of a client that is held back are not read, and it is held back until the server has taken
-    // something, which the server may do only after it got rid of something: waiting here would be for ever.
-    if (!this.acknowledges || serverFull) return false;
-    this.stallTimer ??= this.watchStall(replay.dropped);
-    return true;
-  }
-
-  private watchStall(before: number): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
-      this.stallTimer = undefined;
-      if (this.replay?.dropped === before) this.peer?.cut("has acknowledged nothing");
-      this.balance();
-    }, LIMITS.stalledMs);
+  private look(silent: boolean): void {
+    if (silent) this.peer?.cut("has acknowledged nothing");
+    this.balance();
   }
 
   private stopIfDone(): void {
@@ -293,8 +269,6 @@ export class Session implements Patient {
 
 const encoder = new TextEncoder();
 const REPLY_CHARS = 64 * 1024;
-/** What is kept while a client is there that does not acknowledge, or cannot be heard. */
-const REPLAY_BYTES_MAX = 2 * LIMITS.replayBytes;
 
 function failureData({ code, signal, oom, stderr }: ExitReport): Record<string, unknown> {
   return { kind: "server-failed", code, signal, oom, stderr };

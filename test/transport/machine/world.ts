@@ -137,6 +137,7 @@ export class World implements Disposable {
         stopMs: 2 * LIMITS.stopStepMs,
         resumeMs: RESUME_MS,
         leaseMs: 0,
+        policy: "process",
         command: ["server"],
       },
       logger,
@@ -178,7 +179,7 @@ export class World implements Disposable {
     const end = this.clock.now + ms;
     for (;;) {
       for (let round = 0; round < 10_000 && this.wires.some(({ busy }) => busy); round++) {
-        for (const wire of [...this.wires]) {
+        for (const wire of this.wires) {
           wire.deliver("up", Number.POSITIVE_INFINITY);
           wire.deliver("down", Number.POSITIVE_INFINITY);
         }

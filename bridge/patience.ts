@@ -1,0 +1,65 @@
+/**
+ * How far a server may be ahead of what its client has acknowledged. What is not acknowledged is kept for a resume, so the
+ * server has to wait when that is much; a client that is there and acknowledges nothing is cut.
+ */
+import type { Replay } from "./replay.ts";
+import { LIMITS } from "./wire.ts";
+
+/** What is kept while a client is there that does not acknowledge, or cannot be heard. */
+const KEPT_BYTES_MAX = 2 * LIMITS.replayBytes;
+
+export class Patience {
+  /** The client acknowledges; one that never does is not waited for, and cannot resume after much has been sent. */
+  private acknowledges = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `looked`: it is time to look again; with `silent` the client has acknowledged nothing all the while. */
+  constructor(
+    private readonly replay: Replay,
+    private readonly looked: (silent: boolean) => void,
+  ) {}
+
+  /** The server waits for an acknowledgement, with a client that is there. */
+  get tried(): boolean {
+    return this.timer !== undefined;
+  }
+
+  /** The client has received so many messages. False: it says something impossible. */
+  acknowledge(received: number): boolean {
+    this.acknowledges = true;
+    return this.replay.acknowledge(received);
+  }
+
+  /** Keeps what goes to a client; of one that is `there` not without end: it may never need what is given up. */
+  keep(range: Uint8Array, there: boolean): void {
+    this.replay.add(range);
+    if (there && this.replay.keptBytes > KEPT_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
+  }
+
+  /** Whether the server has to wait. `serverFull`: it does not take what the client sends. */
+  exhausted(there: boolean, serverFull: boolean): boolean {
+    if (this.replay.keptBytes < LIMITS.replayBytes) {
+      this.rest();
+      return false;
+    }
+    if (!there) return true;
+    // Acknowledgements of a client that is held back are not read, and it is held back until the server has taken
+    // something, which the server may do only after it got rid of something: waiting here would be for ever.
+    if (!this.acknowledges || serverFull) return false;
+    this.timer ??= this.watch(this.replay.dropped);
+    return true;
+  }
+
+  /** Waits for nobody any more. */
+  rest(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  private watch(before: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.timer = undefined;
+      this.looked(this.replay.dropped === before);
+    }, LIMITS.stalledMs);
+  }
+}
