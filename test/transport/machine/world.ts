@@ -4,7 +4,7 @@
  */
 import { Bridge } from "../../../bridge/bridge.ts";
 import type { ChildEvents, ServerProcess } from "../../../bridge/child.ts";
-import { LIMITS } from "../../../bridge/wire.ts";
+import { parseOptions } from "../../../bridge/options.ts";
 import { Deadline } from "../../../src/base/deadline.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import { attachNew } from "../../../src/transport/attach.ts";
@@ -19,6 +19,17 @@ const SESSION = "s";
 const TOKEN = "t";
 /** As long as a front tries. */
 const DIAL_MS = 15_000;
+
+const ARGUMENTS = {
+  listen: "127.0.0.1:0",
+  "token-sha256": new Bun.CryptoHasher("sha256").update(TOKEN).digest("hex"),
+  "message-bytes": MESSAGE_BYTES,
+  "resume-ms": RESUME_MS,
+};
+const OPTIONS = await parseOptions(
+  [...Object.entries(ARGUMENTS).map(([name, value]) => `--${name}=${value}`), "--", "server"],
+  "test",
+);
 
 /** A server process: what it was given, and what it says when it is told to. */
 class Server implements ServerProcess {
@@ -125,24 +136,7 @@ export class World implements Disposable {
       return server;
     };
     const logger = { say: (text: string) => void this.log.push(text), write: () => {}, caughtUp: () => undefined };
-    this.bridge = new Bridge(
-      {
-        version: "test",
-        listen: { hostname: "127.0.0.1", port: 0 },
-        tokenSha256: new Bun.CryptoHasher("sha256").update(TOKEN).digest(),
-        messageBytes: MESSAGE_BYTES,
-        awaitConfigure: false,
-        maxSessions: 8,
-        portFile: undefined,
-        stopMs: 2 * LIMITS.stopStepMs,
-        resumeMs: RESUME_MS,
-        leaseMs: 0,
-        policy: "process",
-        command: ["server"],
-      },
-      logger,
-      launch,
-    );
+    this.bridge = new Bridge(OPTIONS, logger, launch);
     const options = { addresses: [], token: TOKEN, session: SESSION };
     attachNew(options, Deadline.in(DIAL_MS), this.dial).then(
       (connection) => this.opened(new Session(connection, options, this.dial)),
