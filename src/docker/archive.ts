@@ -137,6 +137,25 @@ export async function firstEntry(archive: Readable, bytesMax: number): Promise<R
   }
 }
 
+/** What an archive has in it, without the contents; at most so many entries. */
+export async function listEntries(archive: Readable, entriesMax: number): Promise<Omit<ReadEntry, "content">[]> {
+  const reader = extract();
+  archive.on("error", (error) => reader.destroy(error));
+  archive.pipe(reader);
+  const found: Omit<ReadEntry, "content">[] = [];
+  try {
+    for await (const entry of reader) {
+      const { name, type, mode, size, uid, gid } = entry.header;
+      found.push({ name, type, mode, size, uid, gid });
+      if (found.length >= entriesMax) break;
+      entry.resume();
+    }
+    return found;
+  } finally {
+    archive.on("error", () => {}).destroy();
+  }
+}
+
 async function head(source: AsyncIterable<unknown>, bytesMax: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;

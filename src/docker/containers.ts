@@ -27,7 +27,7 @@ const containerInfo = v.looseObject({
     FinishedAt: text,
     Health: v.optional(v.nullable(v.looseObject({ Status: v.string() }))),
   }),
-  Config: v.looseObject({ Env: strings, Labels: stringMap }),
+  Config: v.looseObject({ Env: strings, Labels: stringMap, Image: text, Tty: v.optional(v.boolean(), false) }),
   HostConfig: v.looseObject({ Memory: v.optional(v.number(), 0), NetworkMode: text }),
   NetworkSettings: v.looseObject({
     Ports: v.optional(
@@ -73,6 +73,8 @@ export interface ContainerConfig {
 export interface HostConfig {
   Memory?: number;
   MemorySwap?: number;
+  CpuShares?: number;
+  AutoRemove?: boolean;
   NanoCpus?: number;
   PidsLimit?: number;
   CapDrop?: string[];

@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import type { Deadline } from "../base/deadline.ts";
 import { at } from "./containers.ts";
 import type { Engine } from "./engine.ts";
+import { linesOf } from "./progress.ts";
 
 export interface ContainerLogLine {
   /** Unix milliseconds. */
@@ -13,10 +14,13 @@ export interface ContainerLogLine {
 
 export interface LogRequest {
   /** Last lines to begin with; all when absent. */
-  tail?: number;
+  tail?: number | undefined;
   follow?: boolean;
   /** Unix seconds. */
-  since?: number;
+  since?: number | undefined;
+  until?: number | undefined;
+  /** The container has a terminal: its log is plain text without frames, and all of it stdout. */
+  terminal?: boolean;
 }
 
 /** Kept of one line; the rest of a longer one is dropped. */
@@ -24,27 +28,36 @@ const LINE_MAX = 64 * 1024;
 /** The engine's frame header: stream type, three zero bytes, length of the payload. */
 const HEADER = 8;
 
-/** Opens the log. `signal` ends a followed one. The container must have been made without a terminal. */
+/** Opens the log. `signal` ends a followed one. */
 export async function openLogs(
   engine: Engine,
   id: string,
-  { tail, follow, since }: LogRequest,
+  { tail, follow, since, until, terminal = false }: LogRequest,
   deadline: Deadline,
   signal: AbortSignal,
 ): Promise<AsyncIterable<ContainerLogLine>> {
-  const query = { stdout: true, stderr: true, timestamps: true, follow: follow ?? false, tail: tail ?? "all", since };
+  const query = {
+    stdout: true,
+    stderr: true,
+    timestamps: true,
+    follow: follow ?? false,
+    tail: tail ?? "all",
+    since,
+    until,
+  };
   const stream = await engine.stream(
     { what: `reading the log of ${id}`, method: "GET", path: at(id, "logs"), query },
     deadline,
     signal,
   );
-  return demultiplex(stream);
+  return terminal ? plainLines(stream) : demultiplex(stream);
 }
 
 /** Frames → lines. The engine sends a frame for each 16 KiB of a line, each with the time in front. */
 export async function* demultiplex(stream: Readable): AsyncIterable<ContainerLogLine> {
   const open = new Map<ContainerLogLine["source"], ContainerLogLine>();
-  for await (const { source, payload } of framesOf(stream)) {
+  for await (const { source, bytes } of framesOf(stream)) {
+    const payload = bytes.toString("utf8");
     const space = payload.indexOf(" ");
     const time = Date.parse(payload.slice(0, space));
     const begun = open.get(source);
@@ -61,10 +74,23 @@ export async function* demultiplex(stream: Readable): AsyncIterable<ContainerLog
   for (const line of open.values()) yield line;
 }
 
+/** A terminal's output: the time in front of each line, and nothing else that would tell where one begins. */
+async function* plainLines(stream: Readable): AsyncIterable<ContainerLogLine> {
+  for await (const line of linesOf(stream, "reading the log")) {
+    const space = line.indexOf(" ");
+    const time = Date.parse(line.slice(0, space));
+    const text = line.slice(space + 1).replace(/\r$/, "");
+    yield { at: Number.isNaN(time) ? Date.now() : time, source: "stdout", text: text.slice(0, LINE_MAX) };
+  }
+}
+
 /** The engine's limit of a log message is 16 KiB and the time; a frame beyond this is no log stream. */
 const FRAME_MAX = 1024 * 1024;
 
-async function* framesOf(stream: Readable): AsyncIterable<{ source: ContainerLogLine["source"]; payload: string }> {
+/** Frames of a multiplexed stream; a character may be in two of them. */
+export async function* framesOf(
+  stream: Readable,
+): AsyncIterable<{ source: ContainerLogLine["source"]; bytes: Buffer }> {
   let pending: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
@@ -76,7 +102,7 @@ async function* framesOf(stream: Readable): AsyncIterable<{ source: ContainerLog
       if (pending.length < end) break;
       yield {
         source: pending[start] === 2 ? "stderr" : "stdout",
-        payload: pending.toString("utf8", start + HEADER, end),
+        bytes: pending.subarray(start + HEADER, end),
       };
       start = end;
     }

@@ -2,26 +2,10 @@
 import { realpath, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { Fault } from "../../base/fault.ts";
+import { overlaps, refusal } from "../../docker/bind-rules.ts";
 import type { Mount } from "../../docker/containers.ts";
 import type { ServerSpec, Volume } from "../../model/server-spec.ts";
 import { BRIDGE_HOME } from "./inject.ts";
-
-/** No server sees these, anything inside them, or anything that contains them. */
-const PROTECTED = [
-  "/boot",
-  "/dev",
-  "/etc",
-  "/proc",
-  "/run",
-  "/sys",
-  "/var/lib/containerd",
-  "/var/lib/containers",
-  "/var/lib/docker",
-  "/var/run",
-];
-
-/** Programs and libraries of the system: a server may read them, never write. */
-const READ_ONLY = ["/bin", "/lib", "/lib64", "/sbin", "/usr"];
 
 export interface BindPolicy {
   /** Further paths to protect: the engine's socket, the data directory. */
@@ -91,24 +75,4 @@ async function bindOf(volume: Volume, target: string, policy: BindPolicy): Promi
     ReadOnly: volume.readOnly,
     BindOptions: { Propagation: "rprivate" },
   };
-}
-
-/** Why a canonical path must not be bound, or undefined. Pure. */
-export function refusal(path: string, readOnly: boolean, protect: readonly string[]): string | undefined {
-  if (path === "/") return "it is the whole file system";
-  const close = [...PROTECTED, ...protect].find((guarded) => overlaps(path, guarded));
-  if (close)
-    return path === close
-      ? "it is protected"
-      : `it ${contains(close, path) ? "lies in" : "contains"} ${close}, which is protected`;
-  const system = readOnly ? undefined : READ_ONLY.find((guarded) => contains(guarded, path));
-  return system && `${system} may only be mounted read-only`;
-}
-
-function overlaps(left: string, right: string): boolean {
-  return contains(left, right) || contains(right, left);
-}
-
-function contains(folder: string, path: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
 }

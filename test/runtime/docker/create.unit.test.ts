@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { serverSpec } from "../../../src/model/server-spec.ts";
 import { checkSpec } from "../../../src/runtime/docker/check.ts";
-import { mountsOf, refusal } from "../../../src/runtime/docker/mounts.ts";
+import { refusal } from "../../../src/docker/bind-rules.ts";
+import { mountsOf } from "../../../src/runtime/docker/mounts.ts";
 import { splitEnvironment } from "../../../src/runtime/docker/environment.ts";
 
 const spec = (body: object = {}) => v.parse(serverSpec, { name: "x", image: "y", ...body });

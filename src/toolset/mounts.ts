@@ -1,0 +1,134 @@
+/** Volumes of a container as tools take them → mounts. A bind is judged by its canonical path, at the moment of creating. */
+import { realpath } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join, posix } from "node:path";
+import * as v from "valibot";
+import { Fault } from "../base/fault.ts";
+import { contains, overlaps, refusal } from "../docker/bind-rules.ts";
+import type { Mount } from "../docker/containers.ts";
+import { type Endpoint, isLocal } from "../docker/endpoint.ts";
+import type { Settings } from "./settings.ts";
+
+/** In the home folder: keys and passwords. */
+const SECRET_FOLDERS = [".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".docker", ".kube", ".netrc"];
+
+const text = v.pipe(
+  v.string(),
+  v.maxLength(8192),
+  v.check((input) => !input.includes("\0"), "a NUL character is not allowed"),
+);
+const target = v.pipe(text, v.regex(/^\/[^:]*$/, "expected an absolute path inside the container"));
+const mode = v.picklist(["ro", "rw"]);
+const volume = v.object({ source: text, target, readOnly: v.boolean() });
+export type VolumeRequest = v.InferOutput<typeof volume>;
+
+/** `SOURCE:TARGET[:ro|rw]` */
+const line = v.pipe(
+  text,
+  v.regex(/^[^:]+:\/[^:]*(:(ro|rw))?$/, "expected SOURCE:TARGET or SOURCE:TARGET:rw"),
+  v.transform((input) => {
+    const [source = "", at = "", how] = input.split(":");
+    return { source, target: at, readOnly: how !== "rw" };
+  }),
+);
+/** `{"SOURCE": {"bind": "TARGET", "mode": "ro"}}`, as Docker's SDK for Python has it; or `{"SOURCE": "TARGET"}`. */
+const bound = v.strictObject({ bind: target, mode: v.optional(mode, "ro") });
+const table = v.pipe(
+  v.record(text, v.union([target, bound])),
+  v.transform((input) =>
+    Object.entries(input).map(([source, to]) =>
+      typeof to === "string"
+        ? { source, target: to, readOnly: true }
+        : { source, target: to.bind, readOnly: to.mode === "ro" },
+    ),
+  ),
+);
+
+/** Read-only unless `rw` is asked for. */
+export const volumes = v.pipe(
+  v.union([v.array(line), table, v.pipe(text, v.parseJson(), v.union([v.array(line), table]))]),
+  v.maxLength(64),
+  v.description(
+    '["data:/data:rw", "/home/me/notes:/notes"]: a volume\'s name or a path of the engine\'s machine; read-only without :rw',
+  ),
+);
+
+const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/;
+
+/** Faults: `invalid`, `forbidden`, `unsupported` (a path, and the engine is elsewhere). */
+export async function mountsOf(
+  wanted: readonly VolumeRequest[],
+  endpoint: Endpoint,
+  settings: Settings,
+): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  for (const { source, target: asked, readOnly } of wanted) {
+    const Target = posix.normalize(asked);
+    if (isAbsolute(source)) {
+      const Source = await allowedPath(source, readOnly, endpoint, settings);
+      mounts.push({ Type: "bind", Source, Target, ReadOnly: readOnly, BindOptions: { Propagation: "rprivate" } });
+    } else if (VOLUME_NAME.test(source)) {
+      mounts.push({ Type: "volume", Source: source, Target, ReadOnly: readOnly });
+    } else {
+      throw new Fault("invalid", `${source} is neither a volume's name nor an absolute path`, {
+        hint: "Name a volume, or write the path from / on.",
+      });
+    }
+  }
+  return mounts;
+}
+
+/** The canonical path, where a container may see it. */
+export async function allowedPath(
+  source: string,
+  readOnly: boolean,
+  endpoint: Endpoint,
+  settings: Settings,
+): Promise<string> {
+  if (!isLocal(endpoint))
+    throw new Fault(
+      "unsupported",
+      `the engine runs on another machine, and ${source} there cannot be checked from here`,
+      {
+        hint: "Use a named volume.",
+      },
+    );
+  const path = await canonical(source);
+  const secret = SECRET_FOLDERS.map((name) => join(homedir(), name));
+  const protectedPaths = await Promise.all([...secret, settings.dataDir, ...socketOf(endpoint)].map(known));
+  const blocked = (await Promise.all(settings.mountBlocklist.map(known))).find((one) => overlaps(path, one));
+  const reason = blocked ? `${blocked} is on the blocklist` : refusal(path, readOnly, protectedPaths);
+  if (reason)
+    throw new Fault("forbidden", `${shown(source, path)} is not mounted: ${reason}`, {
+      hint: "Mount a folder with just the files that are needed.",
+    });
+  const allowed = await Promise.all(settings.mountAllowlist.map(known));
+  if (allowed.length > 0 && !allowed.some((one) => contains(one, path)))
+    throw new Fault("forbidden", `${shown(source, path)} is not mounted: it lies outside the allowed folders`, {
+      hint: `Whoever configures this server decides it with SAFETY_VOLUME_MOUNT_ALLOWLIST; now it is ${allowed.join(", ")}.`,
+    });
+  return path;
+}
+
+async function canonical(source: string): Promise<string> {
+  try {
+    return await realpath(source);
+  } catch (cause) {
+    throw new Fault("invalid", `the path ${source} does not exist or cannot be read`, {
+      hint: "A bind needs an existing path of this machine.",
+      cause,
+    });
+  }
+}
+
+function known(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}
+
+function socketOf(endpoint: Endpoint): string[] {
+  return endpoint.kind === "socket" ? [endpoint.path] : [];
+}
+
+function shown(source: string, path: string): string {
+  return source === path ? source : `${source} (${path})`;
+}
