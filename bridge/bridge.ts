@@ -5,8 +5,7 @@ import type { Log } from "./log.ts";
 import type { BridgeOptions } from "./options.ts";
 import { Replay } from "./replay.ts";
 import { type Peer, Session, type SessionHost } from "./session.ts";
-import type { SparesHost } from "./spares.ts";
-import { Supply } from "./supply.ts";
+import { Supply, type SupplyHost } from "./supply.ts";
 import { survey } from "./survey.ts";
 import { type AttachFrame, type BridgeFrame, type ExitReport, type HealthReport, LIMITS } from "./wire.ts";
 
@@ -42,7 +41,7 @@ function lapseStopMs(stopMs: number): number {
   return stopMs > USUAL_STOP_MS ? stopMs : Math.min(stopMs, LAPSE_STOP_MS);
 }
 
-export class Bridge implements SessionHost, SparesHost {
+export class Bridge implements SessionHost, SupplyHost {
   /** Changes whenever the bridge is started anew. */
   readonly incarnation = randomHex(12);
   readonly messageBytes: number;
@@ -144,13 +143,8 @@ export class Bridge implements SessionHost, SparesHost {
   /** Starts the session's server. Throws StartFailure; then the session is gone. */
   start(session: Session): void {
     try {
-      let how = "started";
-      session.start((events) => {
-        const { process, ahead } = this.supply.take(this.secrets, events);
-        if (ahead) how = "started ahead";
-        return process;
-      });
-      this.say(`session ${session.id}: server process ${session.pid} ${how}`);
+      session.start((events) => this.supply.take(this.secrets, events));
+      this.say(`session ${session.id}: server process ${session.pid} ${this.supply.how}`);
     } catch (error) {
       this.say(`session ${session.id}: ${error instanceof Error ? error.message : error}`);
       this.forget(session);
@@ -194,6 +188,10 @@ export class Bridge implements SessionHost, SparesHost {
     if (!awaited) this.forget(session);
   }
 
+  sharedEnded(): void {
+    this.endIfDrained();
+  }
+
   full(): boolean {
     return this.live.size + this.supply.spareCount >= this.options.maxSessions || this.supply.resting;
   }
@@ -206,7 +204,7 @@ export class Bridge implements SessionHost, SparesHost {
 
   /** Also puts a question to each server; the next report knows whether it was answered. */
   health(): HealthReport {
-    const { findings, proved, ...seen } = survey(this.live);
+    const { findings, proved, ...seen } = survey(this.live, this.supply);
     if (proved) this.supply.works();
     let sessions = 0;
     for (const session of this.attached.values()) if (!session.finished) sessions++;
@@ -258,7 +256,7 @@ export class Bridge implements SessionHost, SparesHost {
   stop(ending: Ending, budgetMs = this.stopMs): void {
     this.ending ??= ending;
     this.lease.cancel();
-    this.supply.stop(budgetMs);
+    this.supply.finish(budgetMs);
     for (const session of new Set([...this.live, ...this.attached.values()])) {
       if (session.pid === undefined || session.finished) this.forget(session);
       else session.stop(budgetMs);
@@ -278,9 +276,9 @@ export class Bridge implements SessionHost, SparesHost {
   }
 
   private endIfDrained(): void {
-    if (this.live.size > 0 || this.attached.size > 0 || !this.supply.empty) return;
+    if (this.live.size > 0 || this.attached.size > 0) return;
     if (this.draining) this.ending ??= { code: 0, why: "drained" };
-    if (!this.ending) return;
+    if (!this.ending || !this.supply.finish(this.stopMs)) return;
     clearTimeout(this.draining);
     this.settle(this.ending);
   }

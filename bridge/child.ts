@@ -21,8 +21,17 @@ export interface ChildEvents {
   ended(report: Omit<ExitReport, "session">): void;
 }
 
+/** The same of a session that may have to share the process. */
+export interface SessionEvents extends ChildEvents {
+  /** Bytes that wait for its client. */
+  waitingBytes(): number;
+}
+
 /** A server process, as its session sees it. */
-export type ServerProcess = Pick<Child, "pid" | "queuedBytes" | "write" | "pauseOutput" | "resumeOutput" | "stop">;
+export type ServerProcess = Pick<Child, "pid" | "queuedBytes" | "write" | "pauseOutput" | "resumeOutput" | "stop"> & {
+  /** It has other sessions, too: `pauseOutput` holds it back for a moment only. */
+  readonly shared?: true;
+};
 
 /** Has a server process for a session. Throws StartFailure. */
 export type Launch = (command: ServerCommand, stopMs: number, events: ChildEvents) => ServerProcess;

@@ -13,7 +13,7 @@ export abstract class ClientLink {
     this.client = new Client(
       socket,
       () => this.emptied(),
-      () => this.cutting("has read nothing"),
+      () => this.cutting(`has read nothing for ${LIMITS.stalledMs} ms while its queue is full`),
     );
   }
 
@@ -51,7 +51,7 @@ export abstract class ClientLink {
   }
 
   private cutting(why: string): void {
-    this.bridge.say(`a client ${why} for ${LIMITS.stalledMs} ms while its queue is full: it is cut`);
+    this.bridge.say(`a client ${why}: it is cut`);
   }
 }
 

@@ -50,6 +50,9 @@ export class Seen {
   method = false;
   answer: "result" | "error" | undefined;
   id: IdKey | undefined;
+  /** Where the id's value stands: from the first byte up to the second. */
+  idStart = 0;
+  idEnd = 0;
   /** All members were read, so what was not seen is not there. */
   whole = false;
 
@@ -97,6 +100,8 @@ function readUsual(seen: Seen, bytes: Uint8Array, first: number, last: number): 
   } else seen.answer = name;
   seen.jsonrpc = true;
   seen.id = id;
+  seen.idStart = start;
+  seen.idEnd = at;
   return true;
 }
 
@@ -152,6 +157,8 @@ function take(seen: Seen, name: "jsonrpc" | "id" | "method", bytes: Uint8Array, 
   if (name === "id") {
     if (seen.id !== undefined) return false;
     seen.id = idAt(bytes, start, end);
+    seen.idStart = start;
+    seen.idEnd = end;
     return seen.id !== undefined;
   }
   if (name === "method") {

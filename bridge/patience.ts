@@ -30,10 +30,13 @@ export class Patience {
     return this.replay.acknowledge(received);
   }
 
-  /** Keeps what goes to a client; of one that is `there` not without end: it may never need what is given up. */
-  keep(range: Uint8Array, there: boolean): void {
+  /**
+   * Keeps what goes to a client. Not without `end`, where the client is there and may never need what is given up, or where
+   * the server waits for nobody.
+   */
+  keep(range: Uint8Array, end: boolean): void {
     this.replay.add(range);
-    if (there && this.replay.keptBytes > KEPT_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
+    if (end && this.replay.keptBytes > KEPT_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
   }
 
   /** Whether the server has to wait. `serverFull`: it does not take what the client sends. */

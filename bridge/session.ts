@@ -4,7 +4,7 @@
  * connection may replace, and what the client has not acknowledged is kept for that one.
  */
 import { Checkup, type Patient } from "./checkup.ts";
-import type { ChildEvents, ServerProcess } from "./child.ts";
+import type { SessionEvents, ServerProcess } from "./child.ts";
 import { Drops } from "./drops.ts";
 import { Patience } from "./patience.ts";
 import type { Replay } from "./replay.ts";
@@ -110,10 +110,11 @@ export class Session implements Patient {
   }
 
   /** Starts the server. Throws StartFailure. */
-  start(launch: (events: ChildEvents) => ServerProcess): void {
+  start(launch: (events: SessionEvents) => ServerProcess): void {
     const child = launch({
       output: (chunk) => this.output(chunk),
       inputEmpty: () => this.balance(),
+      waitingBytes: () => Math.max(this.peer?.queuedBytes ?? 0, this.replay?.keptBytes ?? 0),
       log: (range) => this.host.log(range),
       ended: (report) => this.ended({ session: this.id, ...report }),
     });
@@ -227,8 +228,12 @@ export class Session implements Patient {
 
   /** Whole lines, newlines included. */
   private toClient(range: Uint8Array): void {
-    this.peer?.write(range);
-    this.patience?.keep(range, this.peer !== undefined);
+    const { peer } = this;
+    // A shared server goes on for others.
+    const shared = this.child?.shared === true;
+    peer?.write(range);
+    this.patience?.keep(range, peer !== undefined || shared);
+    if (shared && peer && peer.queuedBytes > LIMITS.queueBytes + this.host.messageBytes) peer.cut("is too far behind");
   }
 
   /** Back pressure: a source is read only while the queue that it fills is not full. */
@@ -244,7 +249,7 @@ export class Session implements Patient {
   }
 
   private look(silent: boolean): void {
-    if (silent) this.peer?.cut("has acknowledged nothing");
+    if (silent) this.peer?.cut("has acknowledged nothing for too long");
     this.balance();
   }
 
@@ -257,7 +262,8 @@ export class Session implements Patient {
     // A last line without a newline may be a message.
     this.fromServer.end();
     this.flush();
-    const lines = this.traffic.abandon({ message: report.reason, data: failureData(report) });
+    const { session: _, reason, ...data } = report;
+    const lines = this.traffic.abandon({ message: reason, data: { kind: "server-failed", ...data } });
     this.toClient(encoder.encode(lines.join("")));
     this.report = report;
     const summary = this.drops.summary();
@@ -269,7 +275,3 @@ export class Session implements Patient {
 
 const encoder = new TextEncoder();
 const REPLY_CHARS = 64 * 1024;
-
-function failureData({ code, signal, oom, stderr }: ExitReport): Record<string, unknown> {
-  return { kind: "server-failed", code, signal, oom, stderr };
-}

@@ -1,8 +1,12 @@
-/** Where a session's server process comes from: a spare one, else a new one, and none while all that are tried fail. */
+/**
+ * Where a session's server process comes from: the shared one, a spare one, else a new one, and none while all that are
+ * tried fail.
+ */
 import { Breaker, USEFUL_MS } from "./breaker.ts";
 import type { Checkup, Finding } from "./checkup.ts";
-import { type ChildEvents, type Launch, type ServerProcess, StartFailure } from "./child.ts";
+import { type SessionEvents, type Launch, type ServerProcess, StartFailure } from "./child.ts";
 import { serverEnvironment } from "./environment.ts";
+import { SharedServer, type SharedHost } from "./shared/server.ts";
 import { Spares, type SparesHost } from "./spares.ts";
 import type { ServerCommand } from "./stdio.ts";
 import { troubleOf } from "./survey.ts";
@@ -13,25 +17,36 @@ export interface SupplyOptions {
   stopMs: number;
   /** Spares to keep. */
   spare: number;
+  policy: "process" | "shared";
 }
 
-export interface Supplied {
-  process: ServerProcess;
-  /** It was a spare. */
-  ahead: boolean;
-}
+export type SupplyHost = SparesHost & SharedHost;
 
 export class Supply {
   private readonly spares: Spares;
+  private readonly shared: SharedServer | undefined;
   private readonly breaker = new Breaker();
   private startFailure: string | undefined;
+  /** What was done for the last session: a word for the log. */
+  how = "started";
 
   constructor(
     private readonly options: SupplyOptions,
     private readonly launch: Launch,
-    host: SparesHost,
+    host: SupplyHost,
   ) {
     this.spares = new Spares(options.spare, options.stopMs, launch, host);
+    if (options.policy === "shared") this.shared = new SharedServer(host, this.launchOwn);
+  }
+
+  /** Of processes that belong to no one session. */
+  get pids(): readonly number[] {
+    return this.shared?.pids ?? [];
+  }
+
+  /** Lines that were not passed on and belong to no one session. */
+  get dropped(): number {
+    return this.shared?.dropped ?? 0;
   }
 
   get spareCount(): number {
@@ -43,26 +58,22 @@ export class Supply {
     return this.breaker.restMs() > 0;
   }
 
-  /** No process is left but those of sessions. */
-  get empty(): boolean {
-    return this.spares.alive === 0;
-  }
-
   /** Spares have these secrets from now on. */
   prepare(secrets: Record<string, string>): void {
     if (this.options.spare > 0) this.spares.prepare(this.command(secrets));
   }
 
   /** Throws StartFailure. */
-  take(secrets: Record<string, string> | undefined, events: ChildEvents): Supplied {
+  take(secrets: Record<string, string> | undefined, events: SessionEvents): ServerProcess {
     const loop = this.breaker.restMs() > 0 ? this.breaker.describe() : undefined;
     if (loop !== undefined) throw new StartFailure(loop);
     try {
       const command = this.command(secrets);
-      const spare = this.spares.take(command, events);
-      const process = spare ?? this.launch(command, this.options.stopMs, events);
+      this.how = "shared";
+      const launch = this.shared?.join ?? this.launchOwn;
+      const process = launch(command, this.options.stopMs, events);
       this.startFailure = undefined;
-      return { process, ahead: spare !== undefined };
+      return process;
     } catch (error) {
       this.startFailure = error instanceof Error ? error.message : String(error);
       this.breaker.failed(this.startFailure);
@@ -77,6 +88,8 @@ export class Supply {
 
   /** A session's process has ended by itself, and none that is there now has answered anything. */
   ended({ proved, ageMs }: Checkup, reason: string): void {
+    // A shared process ends for all of its sessions; that is one end.
+    if (this.shared && !this.shared.isNews()) return;
     if (proved || ageMs >= USEFUL_MS) this.breaker.worked();
     else this.breaker.failed(reason);
   }
@@ -89,6 +102,19 @@ export class Supply {
   stop(budgetMs: number): void {
     this.spares.stop(budgetMs);
   }
+
+  /** Ends what belongs to no session within `budgetMs`, the shared process too. True if nothing is left of it. */
+  finish(budgetMs: number): boolean {
+    this.stop(budgetMs);
+    this.shared?.stop(budgetMs);
+    return this.spares.alive === 0 && !this.shared?.running;
+  }
+
+  private readonly launchOwn: Launch = (command, stopMs, events) => {
+    const spare = this.spares.take(command, events);
+    this.how = spare ? "started ahead" : "started";
+    return spare ?? this.launch(command, stopMs, events);
+  };
 
   private command(secrets: Record<string, string> | undefined): ServerCommand {
     return { argv: this.options.command, env: serverEnvironment(process.env, secrets) };

@@ -9,18 +9,24 @@ type Survey = Pick<HealthReport, "processes" | "inFlight" | "dropped" | "busy"> 
   proved: boolean;
 };
 
-/** Also puts a question to each server; the next survey knows whether it was answered. */
-export function survey(sessions: Iterable<Session>): Survey {
-  const seen: Survey = { processes: 0, inFlight: 0, dropped: 0, busy: 0, findings: [], proved: false };
+/**
+ * Also puts a question to each server; the next survey knows whether it was answered. `common` is what belongs to no one
+ * session.
+ */
+export function survey(sessions: Iterable<Session>, common: { pids: readonly number[]; dropped: number }): Survey {
+  const { dropped } = common;
+  const seen: Survey = { processes: 0, inFlight: 0, dropped, busy: 0, findings: [], proved: false };
+  const pids = new Set(common.pids);
   for (const session of sessions) {
     const finding = session.checkup.look();
     if (finding) seen.findings.push(finding);
     if (session.checkup.busy) seen.busy++;
     if (session.checkup.proved) seen.proved = true;
-    if (session.pid !== undefined) seen.processes++;
+    if (session.pid !== undefined) pids.add(session.pid);
     seen.inFlight += session.inFlight;
     seen.dropped += session.drops.total;
   }
+  seen.processes = pids.size;
   return seen;
 }
 

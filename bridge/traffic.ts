@@ -20,7 +20,11 @@ export type Dropped =
   /** The server wrote a line that its reader would take for a control frame. */
   | "forged frame"
   /** The client wrote something that is no JSON. */
-  | "invalid request";
+  | "invalid request"
+  /** Only with a shared server: it concerns another client's request, or none that is known. */
+  | "not its own"
+  /** Only with a shared server: nobody can tell which of the clients it is for. */
+  | "no owner";
 
 export interface TrafficEvents {
   /** A line that is not passed on. `line` is its beginning. */
@@ -38,7 +42,19 @@ export interface TrafficEvents {
 }
 
 /** JSON-RPC codes: the standard's own for what the client did wrong, the product's for what happened to the server. */
-const CODES = { parse: -32700, invalidRequest: -32600, tooLarge: -32013, exhausted: -32029, serverFailed: -32052 };
+export const CODES = {
+  parse: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  /** MCP: "unsupported protocol version". */
+  version: -32022,
+  conflict: -32009,
+  tooLarge: -32013,
+  exhausted: -32029,
+  cancelled: -32800,
+  serverFailed: -32052,
+};
 
 export interface Failure {
   message: string;
