@@ -28,7 +28,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const ERROR_BYTES_MAX = 64 * 1024;
 const FIRST_ERROR = 400;
 /** An engine that works has told what it knows, and has done what it was asked to, within these times. */
-const TELL_MS = 20_000;
+const TELL_MS = 12_000;
 const DO_MS = 60_000;
 
 const engineVersion = v.object({

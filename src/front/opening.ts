@@ -3,7 +3,7 @@
  * Done again for every session that the front needs.
  */
 import { Deadline, sleep } from "../base/deadline.ts";
-import { Fault } from "../base/fault.ts";
+import { Fault, type FaultKind } from "../base/fault.ts";
 import type { ManifestAnswers, ManifestNews } from "../model/manifest.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
 import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
@@ -23,6 +23,8 @@ const DIAL_MS = 15_000;
 /** A bridge that has just died is asked for until the manager has noticed it, too. */
 const REDIAL_MS = 10_000;
 const REDIAL_WAIT_MS = 200;
+/** Nobody is at its address any more, or by now another bridge, which does not know the token. */
+const ELSEWHERE: ReadonlySet<FaultKind> = new Set(["unreachable", "unauthenticated"]);
 /** The client is gone or going; the manager notices the end of a session by itself, too. */
 const RELEASE_MS = 300;
 /** A server that runs is granted sooner; only for one that does not the manager is asked what it would answer. */
@@ -134,7 +136,7 @@ export class Opening {
         const whereabouts = (within: Deadline) => this.whereabouts(grant, within);
         return await dialSession({ addresses, token, session: id, whereabouts }, deadline.within(DIAL_MS));
       } catch (error) {
-        if (Fault.from(error).kind !== "unreachable" || performance.now() > until) throw error;
+        if (!ELSEWHERE.has(Fault.from(error).kind) || performance.now() > until) throw error;
         await source.release(grant.session).catch(() => {});
         await sleep(REDIAL_WAIT_MS, deadline.signal);
       }

@@ -12,12 +12,14 @@ import type { Instance, Labels } from "../runtime/runtime.ts";
 import type { Ground } from "./launch.ts";
 import type { Registry } from "./registry.ts";
 import { renewChanged } from "./renewal.ts";
+import type { Server } from "./server.ts";
 import { unseal } from "./tokens.ts";
 
 const ATTEMPT_MS = 30_000;
 /** Between attempts to reach an engine that did not answer at the start. */
 const RETRY_MS = 2_000;
 const WATCH_RETRY_MS = 1_000;
+const LOOK_MS = 1_500;
 
 function ownLabels(instance: string): Labels {
   return { [LABEL.managedBy]: MANAGED_BY, [LABEL.instance]: instance };
@@ -47,6 +49,27 @@ export class Recovery {
   async done(deadline: Deadline): Promise<void> {
     await deadline.race("finding the servers that run already", this.first);
     if (this.reason !== undefined) throw new Fault("unreachable", this.reason);
+  }
+
+  /**
+   * A bridge that is silent may have ended with its container while the event stream had nothing to say: the engine is
+   * asked. To be called again and again.
+   */
+  async lookAtSilent(): Promise<void> {
+    const silent = this.registry.all().filter(({ state, busy }) => state === "unhealthy" && !busy);
+    await Promise.all(silent.map((server) => this.look(server)));
+  }
+
+  private async look(server: Server): Promise<void> {
+    const { present } = server;
+    if (!present) return;
+    try {
+      const { instance } = await this.ground.runtime.inspect(present.id, Deadline.in(LOOK_MS, this.signal));
+      server.observe(instance);
+    } catch (error) {
+      // An engine that does not answer knows nothing of it either.
+      if (Fault.from(error).kind === "not-found") server.observe({ ...present, state: "lost", addresses: [] });
+    }
   }
 
   private async go(done: boolean): Promise<void> {

@@ -23,6 +23,8 @@ interface View {
   sessions: number;
   container?: string;
   id?: string;
+  /** Unix milliseconds: in this state. */
+  since?: number;
 }
 
 export class Stage implements AsyncDisposable {

@@ -4,12 +4,12 @@ import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
-import { formatEndpoint } from "../../src/docker/endpoint.ts";
 import { listContainers } from "../../src/docker/containers.ts";
 import { listNetworks } from "../../src/docker/networks.ts";
 import type { DataDir } from "../../src/manager/data-dir.ts";
 import { LABEL } from "../../src/runtime/labels.ts";
 import { tempDir } from "../support/cli.ts";
+import { dockerCommand } from "../support/docker-command.ts";
 import { open } from "../support/docker-subject.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { scratchImage } from "../support/images.ts";
@@ -20,13 +20,6 @@ import { ask, openStage, quiet, soon } from "./stage.ts";
 const docker = (dir: DataDir) => open({ instance: dir.instance, dataDir: dir.path });
 /** faults.md: seen within 2 s. */
 const SEEN_MS = 2_000;
-
-async function dockerCommand(...args: string[]): Promise<void> {
-  const { endpoint } = engine();
-  const host = endpoint.kind === "socket" ? `unix://${endpoint.path}` : formatEndpoint(endpoint);
-  const child = Bun.spawn(["docker", "-H", host, ...args], { stdout: "ignore", stderr: "pipe" });
-  if ((await child.exited) !== 0) throw new Error(await child.stderr.text());
-}
 
 async function leftovers(instance: string): Promise<string[]> {
   const mine = { label: [`${LABEL.instance}=${instance}`] };
