@@ -118,7 +118,7 @@ export class Manager implements AsyncDisposable {
     this.manifests = new Manifests(house);
     this.cleanup = new Cleanup(house, options.cleanup ?? ON_REQUEST, log, this.ending.signal);
     new OnDemand({ ...house, recovery, log }, this.ending.signal);
-    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
+    this.sweeper = setInterval(() => this.reception.sweep(), SWEEP_MS);
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
 
@@ -265,11 +265,6 @@ export class Manager implements AsyncDisposable {
     // Before it is kept: what cannot run here is not worth remembering.
     refuseGaps(name, this.ground.runtime.check(spec, await this.facts.get(deadline)), this.ground.allowWeaker);
     return { server: this.registry.define(spec), spec };
-  }
-
-  private sweep(): void {
-    this.reception.sweep();
-    void this.recovery.lookAtSilent();
   }
 
   private touch(): void {

@@ -19,6 +19,7 @@ const ATTEMPT_MS = 30_000;
 /** Between attempts to reach an engine that did not answer at the start. */
 const RETRY_MS = 2_000;
 const WATCH_RETRY_MS = 1_000;
+const LOOK_EVERY_MS = 2_000;
 const LOOK_MS = 1_500;
 
 function ownLabels(instance: string): Labels {
@@ -43,6 +44,7 @@ export class Recovery {
     const found = this.attempt();
     this.first = found.then(() => {});
     void found.then((done) => this.go(done));
+    void this.lookAtSilent();
   }
 
   /** Resolves when it is known what runs. Fault `unreachable` when the engine does not answer. */
@@ -51,13 +53,13 @@ export class Recovery {
     if (this.reason !== undefined) throw new Fault("unreachable", this.reason);
   }
 
-  /**
-   * A bridge that is silent may have ended with its container while the event stream had nothing to say: the engine is
-   * asked. To be called again and again.
-   */
-  async lookAtSilent(): Promise<void> {
-    const silent = this.registry.all().filter(({ state, busy }) => state === "unhealthy" && !busy);
-    await Promise.all(silent.map((server) => this.look(server)));
+  /** A bridge that is silent may have ended with its container while the event stream had nothing to say: the engine is asked. */
+  private async lookAtSilent(): Promise<void> {
+    while (!this.signal.aborted) {
+      const silent = this.registry.all().filter(({ state, busy }) => state === "unhealthy" && !busy);
+      await Promise.all(silent.map((server) => this.look(server)));
+      await sleep(LOOK_EVERY_MS, this.signal).catch(() => {});
+    }
   }
 
   private async look(server: Server): Promise<void> {
