@@ -49,7 +49,7 @@ export const volumes = v.pipe(
   v.union([v.array(line), table, v.pipe(text, v.parseJson(), v.union([v.array(line), table]))]),
   v.maxLength(64),
   v.description(
-    '["data:/data:rw", "/home/me/notes:/notes"]: a volume\'s name or a path of the engine\'s machine; read-only without :rw',
+    '["data:/data:rw", "/srv/notes:/notes"]: a volume\'s name or a path of the engine\'s machine; read-only without :rw',
   ),
 );
 
