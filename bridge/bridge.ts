@@ -33,7 +33,7 @@ export interface Ending {
 }
 
 /** Nobody waits for these servers any more: all is over within 5 s of the lease, the removal of the container included. */
-const LAPSE_STOP_MS = 3_000;
+const LAPSE_STOP_MS = 2_000;
 const USUAL_STOP_MS = 5_000;
 
 /** A server that was given more time than usual needs it. */

@@ -13,7 +13,7 @@ import { until } from "../support/until.ts";
 import { soon } from "./stage.ts";
 
 const LEASE_MS = 2_000;
-/** From the end of the lease on; for a stop of 3 s and the removal. Twice that on a busy machine. */
+/** From the end of the lease on; for a stop of 2 s and the removal. Twice that on a busy machine. */
 const GONE_MS = LEASE_MS + 10_000;
 
 async function onEngine(instance: string): Promise<{ containers: string[]; networks: string[] }> {

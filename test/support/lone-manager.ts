@@ -69,6 +69,16 @@ export class Lone implements AsyncDisposable {
     return (await (await this.api("/servers")).json()) as View[];
   }
 
+  /** The command that a client of this manager is configured with. */
+  front(server: string): { command: string; args: string[]; env: Record<string, string> } {
+    const env = Object.entries(cleanEnv({ LINKSPAN_DATA_DIR: this.dir }));
+    return {
+      command: BINARY,
+      args: ["mcp", server],
+      env: Object.fromEntries(env.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))),
+    };
+  }
+
   /** Ignores the end of its input and SIGTERM. */
   obstinate(more: Partial<ServerBodyInput> = {}): ServerBodyInput {
     return { image: "exec:/bin/sh", args: [STUBBORN], ...more };
