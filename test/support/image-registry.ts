@@ -12,10 +12,10 @@ export interface ImageRegistry extends AsyncDisposable {
 export interface RegistryOptions {
   /** `user:password`: everything else is answered with 401. */
   login?: string;
-  /** Answers every manifest with 429. */
-  limited?: boolean;
-  /** Layers begin and never end. */
-  stalls?: boolean;
+  /** Answers every manifest with 429, at once or when the promise is resolved. Read at each request, too. */
+  limited?: boolean | Promise<void>;
+  /** Layers begin and never end, or go on when the promise is resolved. Read at each request: it may be set later. */
+  stalls?: boolean | Promise<void>;
 }
 
 /** Images by name; each has one layer with the entries. */
@@ -68,7 +68,7 @@ interface Store {
   options: RegistryOptions;
 }
 
-function answer(request: Request, { blobs, manifests, asked, options }: Store): Response {
+async function answer(request: Request, { blobs, manifests, asked, options }: Store): Promise<Response> {
   const { pathname } = new URL(request.url);
   asked.push(pathname);
   const refuse = (status: number, code: string, headers = {}) =>
@@ -80,7 +80,10 @@ function answer(request: Request, { blobs, manifests, asked, options }: Store): 
   if (pathname === "/v2/") return Response.json({});
   const [, name = "", kind, ref = ""] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? [];
   if (kind === "manifests") {
-    if (options.limited) return refuse(429, "TOOMANYREQUESTS");
+    if (options.limited) {
+      await options.limited;
+      return refuse(429, "TOOMANYREQUESTS");
+    }
     const manifest = manifests.get(name) ?? blobs.get(ref);
     if (!manifest) return refuse(404, "MANIFEST_UNKNOWN");
     const digest = `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
@@ -91,6 +94,15 @@ function answer(request: Request, { blobs, manifests, asked, options }: Store): 
   if (!blob) return refuse(404, "BLOB_UNKNOWN");
   const isLayer = blob.length > 4096;
   if (!options.stalls || !isLayer) return new Response(blob);
-  const begin = new ReadableStream({ start: (controller) => controller.enqueue(blob.subarray(0, 4096)) });
+  const { stalls } = options;
+  const begin = new ReadableStream({
+    async start(controller) {
+      controller.enqueue(blob.subarray(0, 4096));
+      if (stalls === true) return;
+      await stalls;
+      controller.enqueue(blob.subarray(4096));
+      controller.close();
+    },
+  });
   return new Response(begin, { headers: { "content-length": String(blob.length) } });
 }
