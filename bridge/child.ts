@@ -2,7 +2,7 @@
  * One server process, from its start to the report of its end: stdin end, then SIGTERM, then SIGKILL for the whole
  * process group, and every way to end leads to one report, once.
  */
-import { type MemoryEvents, readMemoryEvents } from "./memory.ts";
+import { type MemoryEvents, makeExpendable, readMemoryEvents } from "./memory.ts";
 import { explainStartFailure } from "./start-failure.ts";
 import { StderrTail } from "./stderr-tail.ts";
 import { type ServerCommand, type Stdio, spawnServer } from "./stdio.ts";
@@ -83,6 +83,7 @@ export class Child {
         cause: error,
       });
     }
+    makeExpendable(this.pid, this.memoryBefore);
   }
 
   get pid(): number {

@@ -2,7 +2,7 @@
  * Whether the kernel has killed for memory, as the control group counts it. A killed child leaves no other trace: the
  * engine's own OOMKilled speaks of the container's first process only.
  */
-import { readKernelFile } from "./native.ts";
+import { readKernelFile, writeKernelFile } from "./native.ts";
 
 /** Counter and limit, for version 2 and version 1 of control groups; inside a container its own group is at the root. */
 const GROUPS = [
@@ -20,6 +20,17 @@ export interface MemoryEvents {
   kills: number;
   /** Undefined where there is none. */
   limitBytes: number | undefined;
+}
+
+/**
+ * Where memory is short, a server goes before the bridge: else the kernel takes the largest, which may be the bridge, and
+ * with it every other server. As if it used half the limit more than it does.
+ */
+const EXPENDABLE = "500";
+
+/** Of a process with a memory limit, which its own descendants will share. */
+export function makeExpendable(pid: number, memory: MemoryEvents | undefined): void {
+  if (memory?.limitBytes !== undefined) writeKernelFile(`/proc/${pid}/oom_score_adj`, EXPENDABLE);
 }
 
 /** Undefined where the system does not tell. */

@@ -9,6 +9,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 /** SOCK_CLOEXEC and O_CLOEXEC are one value on Linux. */
 const CLOSE_ON_EXEC = 0o2000000;
+const WRITE_ONLY = 1;
 const POLLOUT = 4;
 /** A pipe that poll calls writable takes so much without waiting (PIPE_BUF). */
 const PIECE_BYTES = 4096;
@@ -76,6 +77,15 @@ export function readKernelFile(path: string): string | undefined {
   const length = calls().read(fd, bytes, bytes.length);
   close(fd);
   return length < 0 ? undefined : bytes.toString("utf8", 0, length);
+}
+
+/** Writes to a small file of the kernel's; what it refuses is left as it was. */
+export function writeKernelFile(path: string, text: string): void {
+  const fd = calls().open(Buffer.from(`${path}\0`), WRITE_ONLY | CLOSE_ON_EXEC);
+  if (fd < 0) return;
+  const bytes = Buffer.from(text);
+  calls().write(fd, bytes, bytes.length);
+  close(fd);
 }
 
 function checked(name: string, result: number, [ours, theirs]: Int32Array): Ends {

@@ -42,6 +42,8 @@ export interface Instance {
   health?: "starting" | "healthy" | "unhealthy";
   /** When the kernel last killed a process in it for memory, unix milliseconds; only `watch` sees that of a child. */
   oomAt?: number;
+  /** Bytes; absent where there is none, or it is not known. */
+  memoryLimitBytes?: number;
 }
 
 /** Who owns an instance and how its bridge knows its owner. */

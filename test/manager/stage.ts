@@ -11,6 +11,7 @@ import type { ServerBody, ServerBodyInput } from "../../src/model/server-spec.ts
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { ProcessRuntime } from "../../src/runtime/process/process.ts";
 import { dialSession } from "../../src/transport/session.ts";
+import { until } from "../support/until.ts";
 import { parseBody } from "./specs.ts";
 
 const STEP_MS = 20_000;
@@ -84,6 +85,19 @@ export async function ask(manager: Manager, server: string, tool: string, text =
     session.destroy();
     manager.release(grant.session);
   }
+}
+
+/** A session that has shaken hands; answers and its end as text. */
+export async function converse(manager: Manager, server: string) {
+  const grant = await manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "front", quiet, soon());
+  const session = await dialSession({ addresses: grant.addresses, token: grant.token, session: grant.session }, soon());
+  const heard: string[] = [];
+  session.open({ line: (line) => heard.push(line), ended: (end) => heard.push(JSON.stringify(end)) });
+  const ask = (id: number, method: string, params: object) =>
+    session.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+  ask(0, "initialize", { protocolVersion: "2025-11-25" });
+  await until("the handshake", () => heard.length > 0);
+  return { heard, ask, [Symbol.dispose]: () => session.destroy() };
 }
 
 /** The fault with which the work ends. */

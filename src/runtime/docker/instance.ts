@@ -41,8 +41,17 @@ export function instanceOf(info: ContainerInfo, node: string): Instance {
     addresses: state === "running" || state === "paused" ? addressesOf(info) : [],
     since: started ?? Date.parse(info.Created),
     ...(health ? { health } : {}),
+    ...(info.HostConfig.Memory ? { memoryLimitBytes: info.HostConfig.Memory } : {}),
     ...exit,
   };
+}
+
+/** Its first process is the engine's init, of which alone the engine says whether memory ended it. */
+export function endedForMemory(instance: Instance): Instance {
+  const { exit, memoryLimitBytes } = instance;
+  if (exit?.reason !== "killed") return instance;
+  const limit = memoryLimitBytes === undefined ? "" : `: the container's limit is ${memoryLimitBytes} bytes`;
+  return { ...instance, exit: { ...exit, reason: "oom", message: `killed for memory${limit}` } };
 }
 
 /** The published port where there is one (it is there because the container cannot be dialled), else the container's own addresses. */

@@ -5,6 +5,7 @@ import type { Filters } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { type EngineEvent, openEvents } from "../../docker/events.ts";
 import type { Instance, Outage } from "../runtime.ts";
+import { endedForMemory } from "./instance.ts";
 
 /** Of one call of the engine inside the watch. */
 const CALL_MS = 10_000;
@@ -73,6 +74,9 @@ export async function* watchContainers(
   }
 }
 
+/** The kernel's kill and the end of the container, by the engine's clock. */
+const OOM_TO_END_MS = 5_000;
+
 const BEAT = Symbol("nothing for a while");
 
 /** The same, with a beat whenever nothing has come for so long. */
@@ -127,7 +131,11 @@ async function* refresh(
     return;
   }
   const oomAt = event.Action === "oom" ? event.time * 1000 : before?.oomAt;
-  const instance = oomAt === undefined ? found : { ...found, oomAt };
+  const seen = oomAt === undefined ? found : { ...found, oomAt };
+  // Of an end right after that it is the reason, also when another event speaks of it later.
+  const recent = oomAt !== undefined && event.time * 1000 - oomAt < OOM_TO_END_MS;
+  const again = before?.exit?.reason === "oom" && before.incarnation === found.incarnation;
+  const instance = recent || again ? endedForMemory(seen) : seen;
   known.set(id, instance);
   if (!before || !sameLevel(before, instance)) yield instance;
 }
