@@ -147,6 +147,6 @@ export function splitRef(ref: string): { repo: string; tag: string } {
 }
 
 /** The slashes of a reference are part of the engine's path and stay. */
-function encodeRef(ref: string): string {
+export function encodeRef(ref: string): string {
   return ref.split("/").map(encodeURIComponent).join("/");
 }
