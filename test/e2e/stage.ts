@@ -1,5 +1,5 @@
 /** A manager of the test's own, as users start one, and the fronts that clients launch with it. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BINARY } from "../support/binary.ts";
@@ -15,6 +15,8 @@ export interface StageOptions {
   /** Of the manager, beside the stage's own. */
   env?: Record<string, string>;
   args?: string[];
+  /** Instead of one of the stage's own; removed with it all the same. */
+  dataDir?: string;
 }
 
 interface View {
@@ -39,7 +41,8 @@ export class Stage implements AsyncDisposable {
 
   static async open(runtime: StageRuntime, options: StageOptions = {}): Promise<Stage> {
     // Short: the manager's socket lies in it.
-    const dataDir = await mkdtemp(join(tmpdir(), "ls-e2e-"));
+    const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "ls-e2e-")));
+    await mkdir(dataDir, { recursive: true });
     const tcpPort = freePort();
     const stage = new Stage(
       dataDir,
