@@ -6,6 +6,7 @@
 import { Bridge } from "./bridge.ts";
 import { type Listener, listen } from "./listener.ts";
 import { Log } from "./log.ts";
+import { reapOrphans } from "./orphans.ts";
 import { type BridgeOptions, USAGE, UsageError, parseOptions } from "./options.ts";
 
 declare const LINKSPAN_VERSION: string | undefined;
@@ -42,6 +43,7 @@ export async function bridgeMain(argv: string[]): Promise<number> {
   }
   log.say(`listening on ${address(listener)}${options.tokenSha256 ? "" : ", for clients without a token"}`);
   stopOnSignals(bridge);
+  reapOrphans();
   const { code, why } = await bridge.over;
   await listener.close(LAST_WORDS_MS);
   log.say(`ends: ${why}`);

@@ -3,6 +3,7 @@
  * and smallest way there is in Bun: no stream object is between the socket and the session.
  */
 import { type Ends, close, outputPipe, socketPair } from "./native.ts";
+import { started } from "./orphans.ts";
 import { Outlet } from "./outlet.ts";
 import type { ServerCommand, Stdio, StdioEvents } from "./stdio.ts";
 
@@ -22,8 +23,12 @@ export function spawnOnSockets(command: ServerCommand, events: StdioEvents): Std
       env: command.env,
       stdio: [input.theirs, output.theirs, errors.theirs],
       detached: true,
-      onExit: (_, code, signal) => events.exited(code, signal === null ? null : String(signal)),
+      onExit: ({ pid }, code, signal) => {
+        started.delete(pid);
+        events.exited(code, signal === null ? null : String(signal));
+      },
     });
+    started.add(child.pid);
     for (const ends of opened) close(ends.theirs);
     return new SocketStdio(child.pid, input.ours, output.ours, errors.ours, events);
   } catch (error) {

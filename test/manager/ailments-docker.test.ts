@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { inspectContainer } from "../../src/docker/containers.ts";
 import type { DataDir } from "../../src/manager/data-dir.ts";
+import type { ServerBodyInput } from "../../src/model/server-spec.ts";
 import { open } from "../support/docker-subject.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage } from "../support/images.ts";
@@ -15,11 +16,11 @@ import { converse, openStage, quiet, soon } from "./stage.ts";
 const docker = (dir: DataDir) => open({ instance: dir.instance, dataDir: dir.path });
 const SCRIPT = readFileSync(join(import.meta.dir, "../fixtures/ailing-server.sh"), "utf8");
 
-async function body() {
+async function body(limits: ServerBodyInput["limits"] = { memory: "48m" }) {
   return parseBody({
     image: await busyboxImage(engine()),
     command: ["/bin/sh", "-c", SCRIPT],
-    limits: { memory: "48m" },
+    limits,
     health: { interval: "1s", timeout: "500ms", startPeriod: "0s", retries: 2 },
   });
 }
@@ -106,6 +107,34 @@ engineTest(
     await until("the end of the container", () => view().state === "failed", 20_000);
     expect(view().reason).toBe(`killed for memory: the container's limit is ${48 * 1024 * 1024} bytes`);
     expect(await manager.start("eater", undefined, quiet, soon())).toMatchObject({ state: "ready" });
+  },
+  90_000,
+);
+
+engineTest(
+  "a server that takes all processes: the bridge answers, its neighbour too, and with its session they are gone",
+  async () => {
+    await using stage = await openStage("bomb", { allowWeaker: false }, docker);
+    const { manager } = stage;
+    const limits = { memory: "64m", pids: 48, cpus: 0.5 };
+    const { id = "" } = await manager.start("bomb", await body(limits), quiet, soon());
+    using neighbour = await converse(manager, "bomb");
+    const bomber = await converse(manager, "bomb");
+    bomber.ask(1, "tools/call", { name: "bomb" });
+    await until("the bomb", () => processes(id, SERVER).length > 8);
+    for (let round = 0; round < 5; round++) {
+      neighbour.ask(round + 1, "tools/call", { name: "pid" });
+      await until("the neighbour's answer", () => neighbour.heard.length > round + 1);
+      expect((await manager.inspect("bomb", soon())).health).toMatchObject({ sessions: 2 });
+    }
+    bomber[Symbol.dispose]();
+    manager.release(bomber.session);
+    await until("they are gone", () => processes(id, SERVER).length === 1);
+    using next = await converse(manager, "bomb");
+    next.ask(1, "tools/call", { name: "orphan" });
+    await until("the answer", () => next.heard.length > 1, 20_000);
+    await until("no zombie is left", () => processes(id, /^sleep|^$/).length === 0);
+    expect(manager.server("bomb")).toMatchObject({ state: "ready", id });
   },
   90_000,
 );

@@ -97,7 +97,7 @@ export async function converse(manager: Manager, server: string) {
     session.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
   ask(0, "initialize", { protocolVersion: "2025-11-25" });
   await until("the handshake", () => heard.length > 0);
-  return { heard, ask, [Symbol.dispose]: () => session.destroy() };
+  return { session: grant.session, heard, ask, [Symbol.dispose]: () => session.destroy() };
 }
 
 /** The fault with which the work ends. */
