@@ -70,7 +70,11 @@ function health({ health: bridge, spec }: Inspection): Rows {
   ]);
 }
 
-const POLICY = { process: "each with a process of its own", shared: "on one shared process" };
+const POLICY = {
+  process: "each with a process of its own",
+  shared: "on one shared process",
+  container: "each with a container of its own",
+};
 
 /** Rows with something to say, made safe for the terminal. */
 export function filled(rows: Rows): Rows {

@@ -32,7 +32,7 @@ const options = v.object({
   writable: v.optional(v.boolean(), false),
   stopTimeout: v.optional(v.string()),
   lease: v.optional(v.string()),
-  session: v.optional(v.picklist(["process", "shared"], "expected process or shared")),
+  session: v.optional(v.picklist(["process", "shared", "container"], "expected process, shared or container")),
   spare: figure,
   idleStop: v.optional(v.string()),
   maxSessions: figure,
@@ -64,7 +64,10 @@ export const run = command({
       .option("--label <K=V>", "a label of the container (repeatable)", collect)
       .option("--stop-timeout <duration>", "longest stop (default: 5s)")
       .option("--lease <duration>", "ends after so long without its owners, or none (default: 5m)")
-      .option("--session <policy>", "process: a process per session; shared: one for all (default: process)")
+      .option(
+        "--session <policy>",
+        "a process for each session, one shared by all, or a container for each (default: process)",
+      )
       .option("--spare <number>", "server processes kept started ahead, for sessions to come (default: 0)")
       .option("--idle-stop <duration>", "stop it when nobody has used it for so long; the next use starts it again")
       .option("--max-sessions <number>", "sessions at the same time (default: 256)")

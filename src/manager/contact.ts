@@ -40,7 +40,7 @@ export class Contact {
   constructor(
     private readonly subject: Subject,
     private readonly status: Status,
-    private readonly events: EventLog,
+    private readonly events: Pick<EventLog, "add">,
     private readonly tokenFor: (instance: Instance) => string,
   ) {}
 

@@ -21,7 +21,7 @@ export interface Household {
   ground: Ground;
   events: EventLog;
   recovery: Pick<Recovery, "done">;
-  registry: Pick<Registry, "find">;
+  registry: Pick<Registry, "of">;
   books: Pick<Sessions, "wanted">;
 }
 
@@ -94,7 +94,7 @@ export class Evidences {
     const { labels } = instance;
     const name = labels[LABEL.server];
     const isHelper = name === undefined && labels[LABEL.instance] === undefined;
-    const own = standing === "self" && name !== undefined ? this.house.registry.find(name) : undefined;
+    const own = standing === "self" && name !== undefined ? this.house.registry.of(labels) : undefined;
     const server = own?.present?.id === instance.id ? own : undefined;
     const secret = standing === "self" ? this.house.ground.key : key;
     const evidence: Evidence = {
@@ -125,7 +125,9 @@ export class Evidences {
     const name = instance?.labels[LABEL.server] ?? "";
     return {
       ...evidence,
-      busy: (this.house.registry.find(name)?.busy ?? false) || (evidence.needed && this.house.books.wanted(name) > 0),
+      busy:
+        (this.house.registry.of(instance?.labels ?? {})?.busy ?? false) ||
+        (evidence.needed && this.house.books.wanted(name) > 0),
     };
   }
 

@@ -114,6 +114,7 @@ function ownership(ground: Ground, spec: ServerSpec, { session, leaseMs }: Cause
   };
   return {
     instance: ground.instance,
+    ...(spec.session === "container" && session !== undefined ? { session } : {}),
     specHash: hash,
     tokenSha256: sha256Hex(bridgeToken(ground.key, nonce)),
     labels,
@@ -122,10 +123,11 @@ function ownership(ground: Ground, spec: ServerSpec, { session, leaseMs }: Cause
   };
 }
 
-/** Why a start failed, with the last words of the container where it has left some. */
-export async function explainFailure(runtime: Runtime, instance: Instance | undefined, cause: Fault): Promise<Fault> {
-  if (!instance || cause.kind === "cancelled") return cause;
+/** Ends what a start has left and says why it failed, with the last words of the container where there are some. */
+export async function endFailed(runtime: Runtime, instance: Instance | undefined, cause: Fault): Promise<Fault> {
+  if (!instance) return cause;
   const tail = await lastWords(runtime, instance.id);
+  await runtime.stop(instance.id, 0, Deadline.in(TIDY_MS)).catch(() => {});
   if (tail.length === 0) return cause;
   return new Fault(cause.kind, `${cause.message}; its last words: ${tail.slice(-3).join(" | ")}`, {
     cause,

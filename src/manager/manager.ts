@@ -12,11 +12,11 @@ import type { BudgetView, ServerView, SessionGrant, SessionView } from "../model
 import type { LogLine, LogOptions, Report, Runtime, RuntimeKind, Stats } from "../runtime/runtime.ts";
 import { Cleanup, type CleanupOptions, ON_REQUEST } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
-import { removeNetworks, removeServers } from "./ending.ts";
+import { leaveEngine, removeServers } from "./ending.ts";
 import { EngineFacts } from "./engine-facts.ts";
 import { openEvents } from "./chronicle.ts";
 import type { EventLog, Events } from "./events.ts";
-import { type Inspected, inspectServer, measureServer } from "./inspection.ts";
+import { type Inspected, inspectServer, logsOf, measureServer } from "./inspection.ts";
 import { type Ground, refuseGaps } from "./launch.ts";
 import { OnDemand } from "./on-demand.ts";
 import { Manifests } from "./manifests.ts";
@@ -95,7 +95,7 @@ export class Manager implements AsyncDisposable {
     this.room = new Room(options.budget ?? NO_BUDGET, {
       events: this.log,
       log,
-      servers: () => this.registry.all(),
+      servers: () => this.registry.parts(),
       wanted: (name) => this.books.wanted(name),
       users: (name) => this.books.users(name),
       letGo: (name) => this.letGo(name),
@@ -128,12 +128,12 @@ export class Manager implements AsyncDisposable {
 
   /** Every server that is known, by name. */
   servers(): ServerView[] {
-    return this.registry.all().map((server) => server.view());
+    return this.registry.all().map((server) => this.registry.view(server));
   }
 
   /** Faults: `not-found`, with a hint that names similar ones. */
   server(name: string): ServerView {
-    return this.registry.get(name).view();
+    return this.registry.view(this.registry.get(name));
   }
 
   /**
@@ -150,8 +150,10 @@ export class Manager implements AsyncDisposable {
       });
     }
     server.pinned = true;
+    if (spec.session !== "container") await this.registry.placements.end(name, false, deadline);
     await server.start(spec, BY_NAME, report, deadline);
-    return server.view();
+    this.registry.placements.started(name);
+    return this.registry.view(server);
   }
 
   /** Idempotent; also ends a start that is under way. The container stays, for its logs. */
@@ -159,17 +161,17 @@ export class Manager implements AsyncDisposable {
     await this.admitted(deadline);
     const server = this.registry.get(name);
     server.pinned = false;
-    await server.stop(deadline);
-    return server.view();
+    await Promise.all([server.stop(deadline), this.registry.placements.end(name, true, deadline)]);
+    return this.registry.view(server);
   }
 
   async restart(name: string, report: Report, deadline: Deadline): Promise<ServerView> {
     await this.admitted(deadline);
     const { server, spec } = known(this.registry.get(name));
     server.pinned = true;
-    await server.stop(deadline);
+    await Promise.all([server.stop(deadline), this.registry.placements.end(name, false, deadline)]);
     await server.start(spec, BY_NAME, report, deadline);
-    return server.view();
+    return this.registry.view(server);
   }
 
   /** Stops, removes the container and forgets a spec that did not come from the configuration file. */
@@ -177,7 +179,7 @@ export class Manager implements AsyncDisposable {
     await this.admitted(deadline);
     const server = this.registry.get(name);
     const container = server.present?.name;
-    await server.remove(deadline);
+    await Promise.all([server.remove(deadline), this.registry.placements.end(name, false, deadline)]);
     this.registry.forget(server);
     this.log.add("server.removed", `${name} was removed`, { server: name, container });
   }
@@ -185,20 +187,20 @@ export class Manager implements AsyncDisposable {
   async inspect(name: string, deadline: Deadline): Promise<Inspected> {
     this.touch();
     const { server, spec } = known(this.registry.get(name));
-    return await inspectServer(this.ground, server, spec, deadline);
+    const parts = this.registry.partsOf(server);
+    return await inspectServer(this.ground, this.registry.view(server), parts, spec, deadline);
   }
 
   /** Of the instance that is there, running or not; nothing where there is none. */
   async *logs(name: string, options: LogOptions): AsyncIterable<LogLine> {
     this.touch();
-    const { present } = this.registry.get(name);
-    if (present) yield* this.ground.runtime.logs(present.id, options);
+    yield* logsOf(this.ground.runtime, this.registry.partsOf(this.registry.get(name)), options);
   }
 
   /** Faults: `unsupported` where the runtime cannot say, `conflict` when the server does not run. */
   async stats(name: string, deadline: Deadline): Promise<Stats> {
     this.touch();
-    return await measureServer(this.ground, this.registry.get(name), deadline);
+    return await measureServer(this.ground, name, this.registry.partsOf(this.registry.get(name)), deadline);
   }
 
   /** Starts the server if needed and opens the books for a session; the caller dials the bridge itself. */
@@ -273,18 +275,12 @@ export class Manager implements AsyncDisposable {
 
   private async end(deadline: Deadline): Promise<void> {
     clearInterval(this.sweeper);
-    for (const server of this.registry.all()) server.abortStart();
-    // What an earlier manager has left is ours to remove, too.
-    const found = this.recovery.first;
-    if (this.options.stopServersOnExit) await deadline.race("finding what runs", found).catch(() => {});
-    const servers = this.registry.all();
+    const { ground, registry, recovery, options } = this;
     try {
-      if (this.options.stopServersOnExit) await removeServers(servers, this.options.log, deadline);
-      const left = servers.some((server) => server.present || server.busy);
-      if (!left && this.recovery.reason === undefined) await removeNetworks(this.ground, this.options.log, deadline);
+      await leaveEngine({ ground, registry, recovery, log: options.log }, options.stopServersOnExit, deadline);
     } finally {
       this.ending.abort();
-      for (const server of servers) server.detach();
+      for (const server of registry.parts()) server.detach();
       this.log.close();
       this.state.close();
       try {

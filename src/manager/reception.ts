@@ -2,6 +2,7 @@
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequest } from "../model/session-request.ts";
+import type { ServerSpec } from "../model/server-spec.ts";
 import type { SessionGrant, SessionView } from "../model/views.ts";
 import type { Report } from "../runtime/runtime.ts";
 import type { EventLog } from "./events.ts";
@@ -24,16 +25,18 @@ export class Reception {
     const { server, spec } = known(this.registry.resolve(request.server, request.definition));
     if (this.books.wanted(server.name) >= spec.maxSessions) throw tooMany(server.name, spec.maxSessions);
     using coming = this.books.expect(server.name, request);
+    const cause = { client: clientOf(request, kind), session: coming.session };
     // One that runs with an older definition serves on while others use it.
     const kept = server.state === "ready" && !server.isCurrent(spec) && (await this.inUse(server));
+    if (spec.session === "container" && !kept) {
+      // One that all shared until the definition changed.
+      if (server.present) await server.start(spec, cause, report, deadline);
+      const placed = await this.registry.placements.open(spec, coming.session, cause, report, deadline);
+      return this.grant(placed, spec, request, kind, coming.session, false);
+    }
     const reused = kept || (server.isCurrent(spec) && !server.busy);
-    const cause = { client: clientOf(request, kind), session: coming.session };
     if (!kept) await server.start(spec, cause, report, deadline);
-    const { session } = this.books.add(server.name, request, kind, coming.session);
-    const details = { server: server.name, data: { session, reused } };
-    this.events.add("session.opened", `${kind} session with ${server.name}`, details);
-    const { addresses } = server.view();
-    return { session, server: server.name, addresses, token: server.token(), messageBytes: spec.limits.message };
+    return this.grant(server, spec, request, kind, coming.session, reused);
   }
 
   /** Idempotent. */
@@ -45,6 +48,7 @@ export class Reception {
   /** Ends what clients have left behind that could not say so. */
   sweep(): void {
     for (const session of this.books.sweep()) this.closed(session, "was left behind: its process is gone");
+    this.registry.placements.sweep((session) => this.books.knows(session));
   }
 
   /** Also by sessions that an earlier manager gave: the bridge knows them. */
@@ -57,9 +61,31 @@ export class Reception {
     return (health?.sessions ?? 0) > own;
   }
 
+  private grant(
+    server: Server,
+    spec: ServerSpec,
+    request: SessionRequest,
+    kind: SessionKind,
+    session: string,
+    reused: boolean,
+  ): SessionGrant {
+    const { name, present } = server;
+    this.books.add(name, request, kind, session);
+    const container = present === undefined ? {} : { container: present.name };
+    this.events.add("session.opened", `${kind} session with ${name}`, {
+      server: name,
+      ...container,
+      data: { session, reused },
+    });
+    const { addresses } = server.view();
+    return { session, server: name, addresses, token: server.token(), messageBytes: spec.limits.message };
+  }
+
   private closed({ session, server, kind }: SessionView, how: string): void {
     this.events.add("session.closed", `${kind} session with ${server} ${how}`, { server, data: { session } });
-    if (kind !== "tcp") this.registry.find(server)?.contact.dismiss(session);
+    const { placements } = this.registry;
+    if (placements.find(server, session)) placements.close(server, session);
+    else if (kind !== "tcp") this.registry.find(server)?.contact.dismiss(session);
   }
 }
 

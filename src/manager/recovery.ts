@@ -108,10 +108,20 @@ export class Recovery {
     await Promise.all([...byServer].map(([name, instances]) => this.adopt(name, instances)));
   }
 
-  private async adopt(name: string, instances: Instance[]): Promise<void> {
+  private async adopt(name: string, found: Instance[]): Promise<void> {
+    const { log } = this;
+    const instances: Instance[] = [];
+    for (const instance of found) {
+      const { spec, secrets } = sealedSpec(this.ground.key, instance);
+      if (spec?.session !== "container") instances.push(instance);
+      else if (!instance.labels[LABEL.session]) log.warn("a container without a session was found", { server: name });
+      else {
+        this.registry.discovered(name, spec, secrets);
+        await this.registry.placements.adopt(spec, secrets, instance);
+      }
+    }
     const [best, ...others] = instances.toSorted(byPreference);
     if (!best) return;
-    const { log } = this;
     for (const { id } of others) log.warn("a second instance of a server was found", { server: name, id });
     const { spec, secrets } = sealedSpec(this.ground.key, best);
     const server = this.registry.discovered(name, spec, secrets);
@@ -125,8 +135,7 @@ export class Recovery {
     const outage = (reason: string | undefined) => this.tellOutage(reason);
     try {
       for await (const instance of this.ground.runtime.watch(ownLabels(this.ground.instance), this.signal, outage)) {
-        const name = instance.labels[LABEL.server];
-        if (name) this.registry.find(name)?.observe(instance);
+        this.registry.of(instance.labels)?.observe(instance);
       }
     } catch (error) {
       if (!this.signal.aborted) this.log.warn("the engine's events broke off", { reason: Fault.from(error).message });

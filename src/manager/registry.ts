@@ -2,9 +2,13 @@
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
+import type { ServerView } from "../model/views.ts";
 import { nameOfRef } from "../model/ref-name.ts";
 import { name as nameSchema, type ServerBody, type ServerSpec, serverBody } from "../model/server-spec.ts";
+import { LABEL } from "../runtime/labels.ts";
+import type { Labels } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
+import { Placements } from "./placements.ts";
 import { Server } from "./server.ts";
 import type { State } from "./state.ts";
 import type { Origin, Surroundings } from "./surroundings.ts";
@@ -15,11 +19,15 @@ const NAME_CHARS_MAX = 63;
 
 export class Registry {
   private readonly servers = new Map<string, Server>();
+  /** Containers that belong to one session each. */
+  readonly placements: Placements;
 
   constructor(
     private readonly around: Surroundings,
     private readonly state: State,
-  ) {}
+  ) {
+    this.placements = new Placements(around);
+  }
 
   /** The configuration file first: what it declares wins over what was defined over REST under the same name. */
   load(configured: readonly ServerSpec[]): void {
@@ -32,6 +40,26 @@ export class Registry {
 
   all(): Server[] {
     return [...this.servers.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** What runs, or may: a container of a session counts by itself. */
+  parts(): Server[] {
+    return [...this.all(), ...this.placements.all()];
+  }
+
+  /** What a server consists of: itself, or the containers of its sessions. */
+  partsOf(server: Server): Server[] {
+    return isSpread(server) ? this.placements.of(server.name) : [server];
+  }
+
+  /** Whose instance carries these labels. */
+  of(labels: Labels): Server | undefined {
+    const name = labels[LABEL.server] ?? "";
+    return this.placements.find(name, labels[LABEL.session]) ?? this.servers.get(name);
+  }
+
+  view(server: Server): ServerView {
+    return isSpread(server) ? this.placements.describe(server.view(), server.pinned) : server.view();
   }
 
   find(name: string): Server | undefined {
@@ -131,6 +159,11 @@ export class Registry {
   private hash(spec: ServerSpec): string {
     return specHash(spec, this.around.ground.key);
   }
+}
+
+/** Whether each session has a container of its own, and no other one runs that all still share. */
+export function isSpread({ spec, present }: Server): boolean {
+  return spec?.session === "container" && present === undefined;
 }
 
 /** Faults: `not-found` when what was found running has no description. */

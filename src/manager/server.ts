@@ -11,7 +11,7 @@ import type { Instance, Report, Runtime } from "../runtime/runtime.ts";
 import { specHash } from "../runtime/spec-hash.ts";
 import { Contact, DEFAULT_HEALTH } from "./contact.ts";
 import { isNews, RESTING } from "./instances.ts";
-import { type Cause, explainFailure, launch, lostSecretsFault, prepareLaunch, tokenOf } from "./launch.ts";
+import { type Cause, endFailed, launch, lostSecretsFault, prepareLaunch, tokenOf } from "./launch.ts";
 import { leaseMs } from "./leases.ts";
 import { Queue } from "./queue.ts";
 import { Starting } from "./starting.ts";
@@ -19,9 +19,8 @@ import { Status } from "./status.ts";
 import type { Origin, Surroundings } from "./surroundings.ts";
 import { viewOf } from "./view.ts";
 
-/** What a stop may take beyond the spec's stopTimeout. */
-const STOP_SLACK_MS = 15_000;
-const REMOVE_MS = 15_000;
+/** What a stop may take beyond the spec's stopTimeout, and the engine for a removal. */
+const ENGINE_MS = 15_000;
 const DEFAULT_STOP_MS = 5_000;
 
 export class Server {
@@ -40,7 +39,11 @@ export class Server {
     /** Names of secrets whose values went with a lost state. */
     readonly lostSecrets: readonly string[],
     private readonly around: Surroundings,
+    /** The one session that it is for, of a server that gives each one a container of its own (placements.ts). */
+    readonly session?: string,
   ) {
+    // Without a container of its own nothing else tells it.
+    this.wanted = spec?.session === "container" && around.pins.get(name) === true;
     this.status = new Status(name, around, () => this.spec?.health.retries ?? DEFAULT_HEALTH.retries);
     const tokenFor = (instance: Instance) => tokenOf(around.ground, instance);
     this.starting = new Starting(name, (spec, cause, report, deadline) =>
@@ -79,8 +82,8 @@ export class Server {
   view(): ServerView {
     const { name, spec, instance } = this;
     const { sessions, room } = this.around;
-    const reason = this.busy ? room.reasonFor(name) : undefined;
-    const condition = reason === undefined ? this.status.condition : { ...this.status.condition, reason };
+    const waits = this.busy ? room.reasonFor(name) : undefined;
+    const condition = { ...this.status.condition, ...(waits === undefined ? {} : { reason: waits }) };
     return viewOf({ name, spec, instance, sessions: sessions(name), condition, runtime: this.runtime.kind });
   }
 
@@ -199,6 +202,7 @@ export class Server {
     if (this.isCurrent(spec) || (await this.recovers(spec))) return void (this.spec = spec);
     if (spec === this.spec && this.lostSecrets.length > 0) throw lostSecretsFault(this.name, this.lostSecrets);
     const { ground, room } = this.around;
+    if (spec.session === "container" && this.session === undefined) return await this.makeReady(spec, report, deadline);
     using _room = await room.admit(this, spec, cause, report, deadline);
     this.around.pins.set(this.name, this.pinned);
     if (this.alive) await prepareLaunch(ground, spec, report, deadline);
@@ -221,6 +225,14 @@ export class Server {
     }
   }
 
+  /** Its sessions bring containers of their own: only what those need is fetched, and one that all shared goes. */
+  private async makeReady(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
+    await prepareLaunch(this.around.ground, spec, report, deadline);
+    await this.stopNow();
+    await this.discard();
+    this.spec = spec;
+  }
+
   private async startFailed(cause: Fault): Promise<Fault> {
     this.detach();
     if (cause.kind === "cancelled") {
@@ -229,8 +241,7 @@ export class Server {
       return new Fault("cancelled", `the start of ${this.name} was ended by a stop or a newer start`);
     }
     const { instance } = this;
-    const fault = await explainFailure(this.runtime, instance, cause);
-    if (instance) await this.runtime.stop(instance.id, 0, Deadline.in(STOP_SLACK_MS)).catch(() => {});
+    const fault = await endFailed(this.runtime, instance, cause);
     // One that never ran has no log to keep it for; the launch has removed it.
     this.instance =
       !instance || instance.state === "pending" ? undefined : { ...instance, state: "ended", addresses: [] };
@@ -245,7 +256,7 @@ export class Server {
     this.detach();
     try {
       const graceMs = this.spec?.stopTimeout ?? DEFAULT_STOP_MS;
-      if (instance) await this.runtime.stop(instance.id, graceMs, Deadline.in(graceMs + STOP_SLACK_MS));
+      if (instance) await this.runtime.stop(instance.id, graceMs, Deadline.in(graceMs + ENGINE_MS));
     } catch (error) {
       const fault = Fault.from(error);
       this.status.apply({ kind: "failed", reason: `it could not be stopped: ${fault.message}` });
@@ -267,7 +278,7 @@ export class Server {
   }
 
   private async discard(): Promise<void> {
-    if (this.instance) await this.runtime.remove(this.instance.id, Deadline.in(REMOVE_MS));
+    if (this.instance) await this.runtime.remove(this.instance.id, Deadline.in(ENGINE_MS));
     this.instance = undefined;
   }
 

@@ -60,6 +60,11 @@ export class Sessions {
     return this.count(server) + coming;
   }
 
+  /** Whether a client has the session or is about to get it. */
+  knows(session: string): boolean {
+    return this.open.has(session) || this.coming.has(session);
+  }
+
   remove(session: string): SessionView | undefined {
     const entry = this.open.get(session);
     this.open.delete(session);

@@ -9,7 +9,7 @@ export class Status {
 
   constructor(
     private readonly name: string,
-    private readonly around: { events: EventLog; log: Log },
+    private readonly around: { events: Pick<EventLog, "add">; log: Log },
     private readonly retries: () => number,
   ) {}
 

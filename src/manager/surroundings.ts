@@ -10,7 +10,7 @@ export type Origin = "config" | "rest" | "ref" | "label";
 
 export interface Surroundings {
   ground: Ground;
-  events: EventLog;
+  events: Pick<EventLog, "add">;
   log: Log;
   pins: Pick<Pins, "get" | "set">;
   /** Where a start gets its part of the budget. */

@@ -69,7 +69,7 @@ export class Vigil {
       ground,
       events,
       recovery: { done: async () => {} },
-      registry: { find: () => undefined },
+      registry: { of: () => undefined },
       books: { wanted: () => 0 },
     };
     const options = { intervalMs: 0, maxAgeMs: 0, narrow: (found: Found) => this.narrow(found) };

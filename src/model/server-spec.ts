@@ -73,7 +73,7 @@ const health = v.strictObject({
 });
 
 /** How the sessions of a server share what runs. */
-const sessionPolicy = v.picklist(["process", "shared"]);
+const sessionPolicy = v.picklist(["process", "shared", "container"]);
 
 /** Everything but the name: the body of `POST /servers/:name/start` and an entry of linkspan.yaml. */
 export const serverBody = v.strictObject({

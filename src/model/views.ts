@@ -34,6 +34,8 @@ export const serverView = v.object({
   container: v.optional(v.string()),
   addresses: v.array(address),
   sessions: count,
+  /** Of a server that gives each session a container of its own: how many there are. */
+  containers: v.optional(count),
   network: v.string(),
   /** Unix milliseconds of the start of the running incarnation. */
   since: v.optional(v.number()),

@@ -55,6 +55,8 @@ export interface Ownership {
   tokenSha256: string;
   /** All labels to set, those of features.md §2 among them. */
   labels: Labels;
+  /** The one session that it is for: part of its name and of what makes it the same. Absent where sessions share it. */
+  session?: string;
   /** Whether the bridge waits for a `configure` frame before it starts servers (the spec has secrets). */
   configured: boolean;
   /** The bridge ends itself when nobody who owns it was heard of for so long; 0: never. */
@@ -179,4 +181,9 @@ export interface Runtime extends AsyncDisposable {
   readonly leftovers?: Leftovers;
   /** Removes what the owner has made on the engine besides instances and shared caches: its networks. Idempotent. */
   clean(instance: string, deadline: Deadline): Promise<void>;
+}
+
+/** What the session adds to a name: nothing where sessions share what is named. No engine takes a colon in one. */
+export function sessionSuffix({ session }: Pick<Ownership, "session">): string {
+  return session === undefined ? "" : `-${session.replaceAll(":", "_")}`;
 }

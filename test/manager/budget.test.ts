@@ -2,54 +2,9 @@
 import { expect, test } from "bun:test";
 import { Deadline } from "../../src/base/deadline.ts";
 import type { Manager } from "../../src/manager/manager.ts";
-import type { ServerBody } from "../../src/model/server-spec.ts";
-import { dialSession, type Session } from "../../src/transport/session.ts";
 import { until } from "../support/until.ts";
-import { ask, faultOf, fixture, openStage, quiet, soon } from "./stage.ts";
-
-const plain = (more: Parameters<typeof fixture>[2] = {}) => fixture("plain-server.ts", [], more);
-
-/** Configured servers: they are started by their first use, and nobody has asked for them by name. */
-const declared = (bodies: Record<string, ServerBody>) =>
-  Object.entries(bodies).map(([name, body]) => ({ name, ...body }));
-
-interface Client {
-  session: string;
-  /** The text that the tool answers. */
-  call(tool: string, args?: Record<string, unknown>): Promise<string>;
-  leave(): void;
-}
-
-/** A client with a session of its own that stays. */
-async function attach(manager: Manager, server: string, ppid = process.ppid, deadline = soon()): Promise<Client> {
-  const grant = await manager.acquire({ server, pid: process.pid, ppid }, "front", quiet, deadline);
-  const session: Session = await dialSession({ ...grant, session: grant.session }, soon());
-  const waiting = new Map<number, PromiseWithResolvers<string>>();
-  let id = 0;
-  session.open({
-    line: (line) => {
-      const message = JSON.parse(line);
-      waiting.get(message.id)?.resolve(message.result?.content?.[0]?.text ?? line);
-    },
-    ended: (end) => {
-      for (const { resolve } of waiting.values()) resolve(`ended: ${JSON.stringify(end)}`);
-    },
-  });
-  return {
-    session: grant.session,
-    call: (tool, args = {}) => {
-      const answer = Promise.withResolvers<string>();
-      waiting.set((id += 1), answer);
-      const params = { name: tool, arguments: args };
-      session.send(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params }));
-      return soon().race("the answer", answer.promise);
-    },
-    leave: () => {
-      session.destroy();
-      manager.release(grant.session);
-    },
-  };
-}
+import { attach, declared, plain } from "./clients.ts";
+import { ask, faultOf, openStage, quiet, soon } from "./stage.ts";
 
 const states = (manager: Manager) => Object.fromEntries(manager.servers().map(({ name, state }) => [name, state]));
 
@@ -207,7 +162,7 @@ test("more sessions than a server may have are refused", async () => {
     message: expect.stringContaining("2 sessions"),
   });
   clients[0]?.leave();
-  clients.push(await attach(manager, "a", process.ppid, Deadline.in(10_000)));
+  clients.push(await attach(manager, "a", { deadline: Deadline.in(10_000) }));
   for (const client of clients) client.leave();
 });
 

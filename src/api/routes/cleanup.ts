@@ -40,8 +40,9 @@ async function statusOf(manager: Manager): Promise<StatusView> {
   const look = cleanup.run({ dryRun: true, force: false }, Deadline.in(LOOK_MS)).catch(() => undefined);
   const servers: StatusView["servers"] = {};
   const containers = { running: 0, ended: 0 };
-  for (const { state, container, addresses } of manager.servers()) {
+  for (const { state, container, addresses, containers: own = 0 } of manager.servers()) {
     servers[state] = (servers[state] ?? 0) + 1;
+    containers.running += own;
     if (container !== undefined) containers[addresses.length > 0 ? "running" : "ended"] += 1;
   }
   const orphans = (await look)?.removed;

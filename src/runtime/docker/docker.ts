@@ -27,19 +27,20 @@ import { ensureBridgeVolume } from "./inject.ts";
 import { LABEL, MANAGED_BY } from "../labels.ts";
 import { Locks } from "./locks.ts";
 import { ownerLabel } from "../owner.ts";
-import type {
-  Facts,
-  Gap,
-  Instance,
-  Labels,
-  Leftovers,
-  LogLine,
-  LogOptions,
-  Outage,
-  Ownership,
-  Report,
-  Runtime,
-  Stats,
+import {
+  type Facts,
+  type Gap,
+  type Instance,
+  type Labels,
+  type Leftovers,
+  type LogLine,
+  type LogOptions,
+  type Outage,
+  type Ownership,
+  type Report,
+  type Runtime,
+  type Stats,
+  sessionSuffix,
 } from "../runtime.ts";
 
 export interface DockerOptions {
@@ -116,7 +117,7 @@ export class DockerRuntime implements Runtime {
 
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
     const engine = await this.engine(deadline);
-    return this.locks.run(`create ${spec.name}`, deadline, async () => {
+    return this.locks.run(`create ${spec.name}${sessionSuffix(owner)}`, deadline, async () => {
       const adopted = await this.find(spec, owner, deadline);
       if (adopted && (await canStart(engine, adopted.id, deadline))) return adopted;
       // Nobody can start it any more: its network was removed, as a prune does with networks where nothing runs.

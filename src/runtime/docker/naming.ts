@@ -5,7 +5,7 @@ import { type ContainerConfig, createContainer, inspectContainer } from "../../d
 import type { Engine } from "../../docker/engine.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { LABEL } from "../labels.ts";
-import type { Labels, Ownership } from "../runtime.ts";
+import { type Labels, type Ownership, sessionSuffix } from "../runtime.ts";
 
 /** Names tried for one container before giving up. */
 const NAMES_MAX = 20;
@@ -19,7 +19,7 @@ export async function createNamed(
   config: ContainerConfig,
   deadline: Deadline,
 ): Promise<string> {
-  const base = `linkspan-${owner.instance}-${spec.name}`;
+  const base = `linkspan-${owner.instance}-${spec.name}${sessionSuffix(owner)}`;
   for (let count = 1; count <= NAMES_MAX;) {
     const name = count === 1 ? base : `${base}-${count}`;
     try {
@@ -39,7 +39,13 @@ export async function createNamed(
 
 /** What makes two containers the same server. */
 export function identity(spec: ServerSpec, owner: Ownership): Labels {
-  return { [LABEL.instance]: owner.instance, [LABEL.server]: spec.name, [LABEL.spec]: owner.specHash };
+  const { instance, specHash, session } = owner;
+  return {
+    [LABEL.instance]: instance,
+    [LABEL.server]: spec.name,
+    [LABEL.spec]: specHash,
+    ...(session === undefined ? {} : { [LABEL.session]: session }),
+  };
 }
 
 function isOf(labels: Labels, spec: ServerSpec, owner: Ownership): boolean {

@@ -31,8 +31,8 @@ export function planOf(spec: ServerSpec, program: NpmInstalled | string, leaseMs
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
     leaseMs,
-    policy: spec.session,
-    spare: spec.spare,
+    policy: spec.session === "shared" ? "shared" : "process",
+    spare: spec.session === "container" ? 0 : spec.spare,
     health: spec.health,
   };
 }

@@ -21,17 +21,18 @@ import { stopBridge } from "./shim.ts";
 import { SHIM_END_MS, startShim } from "./start.ts";
 import { measure } from "./stats.ts";
 import { describeInstance, isRunning, maskRecord } from "./view.ts";
-import type {
-  Facts,
-  Gap,
-  Instance,
-  Labels,
-  LogLine,
-  LogOptions,
-  Ownership,
-  Report,
-  Runtime,
-  Stats,
+import {
+  type Facts,
+  type Gap,
+  type Instance,
+  type Labels,
+  type LogLine,
+  type LogOptions,
+  type Ownership,
+  type Report,
+  type Runtime,
+  type Stats,
+  sessionSuffix,
 } from "../runtime.ts";
 
 /** How often the processes are looked at while somebody watches; what this runtime does itself is seen at once. */
@@ -110,7 +111,7 @@ export class ProcessRuntime implements Runtime {
         throw new Fault("invalid", `${folder} does not exist on this machine`, { hint: "create it first" });
       }
     }
-    const id = `linkspan-${owner.instance}-${spec.name}-${owner.specHash.slice(0, 12)}`;
+    const id = `linkspan-${owner.instance}-${spec.name}${sessionSuffix(owner)}-${owner.specHash.slice(0, 12)}`;
     const { labels, specHash, tokenSha256, configured } = owner;
     // Where it exists, the existing one is adopted, with its own token: the folder's name is the lock.
     createFolder(this.root, { id, specHash, labels, tokenSha256, configured, createdAt: Date.now(), plan });
