@@ -23,6 +23,7 @@ interface View {
   state: string;
   reason?: string;
   sessions: number;
+  containers?: number;
   container?: string;
   id?: string;
   /** Unix milliseconds: in this state. */
