@@ -20,6 +20,12 @@ interface View {
   id?: string;
 }
 
+interface LoneOptions {
+  env?: Record<string, string>;
+  /** More arguments of `linkspan serve`. */
+  args?: string[];
+}
+
 export class Lone implements AsyncDisposable {
   instance = "";
   private manager: Bun.Subprocess | undefined;
@@ -28,19 +34,21 @@ export class Lone implements AsyncDisposable {
   private constructor(
     readonly dir: string,
     private readonly runtime: "docker" | "process",
+    private readonly options: LoneOptions,
   ) {}
 
-  static async open(runtime: "docker" | "process"): Promise<Lone> {
-    const lone = new Lone(await mkdtemp(join(tmpdir(), "ls-lone-")), runtime);
+  static async open(runtime: "docker" | "process", options: LoneOptions = {}): Promise<Lone> {
+    const lone = new Lone(await mkdtemp(join(tmpdir(), "ls-lone-")), runtime, options);
     await lone.open();
     return lone;
   }
 
   async open(more: string[] = []): Promise<void> {
-    const args = ["serve", "--background-child", "--runtime", this.runtime, "--allow-weaker", ...more];
+    const args = ["serve", "--background-child", "--runtime", this.runtime, "--allow-weaker"];
     const words = Bun.file(join(this.dir, "serve.log"));
-    const env = cleanEnv({ LINKSPAN_DATA_DIR: this.dir });
-    this.manager = Bun.spawn([BINARY, ...args], { env, stdio: ["ignore", "ignore", words] });
+    const env = cleanEnv({ LINKSPAN_DATA_DIR: this.dir, ...this.options.env });
+    const all = [...args, ...(this.options.args ?? []), ...more];
+    this.manager = Bun.spawn([BINARY, ...all], { env, stdio: ["ignore", "ignore", words] });
     const answers = async () => (await this.api("/health").catch(() => undefined))?.ok;
     await until("a manager that answers", answers, STEP_MS);
     this.instance = readFileSync(join(this.dir, "instance"), "utf8").trim();
@@ -67,6 +75,16 @@ export class Lone implements AsyncDisposable {
 
   async servers(): Promise<View[]> {
     return (await (await this.api("/servers")).json()) as View[];
+  }
+
+  /** What the manager's clock says, unix milliseconds. */
+  async clock(): Promise<number> {
+    const [{ name: server = "" } = {}] = await this.servers();
+    const request = { server, pid: process.pid, ppid: process.ppid };
+    const { session } = (await this.post("/sessions", request)) as SessionGrant;
+    const open = (await (await this.api("/sessions")).json()) as { session: string; since: number }[];
+    await this.api(`/sessions/${session}`, { method: "DELETE" });
+    return open.find((one) => one.session === session)?.since ?? Number.NaN;
   }
 
   /** The command that a client of this manager is configured with. */
