@@ -1,7 +1,15 @@
 /** Every Docker tool. A new one: its literal, one line in its category's list. */
 import { CONTAINER_TOOLS } from "./containers/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
+import { NETWORK_TOOLS } from "./networks/tools.ts";
 import { SYSTEM_TOOLS } from "./system/tools.ts";
+import { VOLUME_TOOLS } from "./volumes/tools.ts";
 import type { Tool } from "./tool.ts";
 
-export const DOCKER_TOOLS: readonly Tool[] = [...CONTAINER_TOOLS, ...IMAGE_TOOLS, ...SYSTEM_TOOLS];
+export const DOCKER_TOOLS: readonly Tool[] = [
+  ...CONTAINER_TOOLS,
+  ...IMAGE_TOOLS,
+  ...NETWORK_TOOLS,
+  ...VOLUME_TOOLS,
+  ...SYSTEM_TOOLS,
+];

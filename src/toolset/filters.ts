@@ -13,9 +13,14 @@ export const filters = v.optional(
     v.description('The engine\'s own filters, such as {"status": "running", "label": ["app=web"]}'),
   ),
 );
+type Asked = v.InferOutput<typeof filters>;
+
+/** Each filter as a list. */
+export function filterLists(asked: Asked): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(asked ?? {}).map(([key, value]) => [key, [value].flat()]));
+}
 
 /** As the engine's query wants them; undefined where there are none. */
-export function filterQuery(asked: v.InferOutput<typeof filters>): string | undefined {
-  if (!asked) return undefined;
-  return JSON.stringify(Object.fromEntries(Object.entries(asked).map(([key, value]) => [key, [value].flat()])));
+export function filterQuery(asked: Asked): string | undefined {
+  return asked && JSON.stringify(filterLists(asked));
 }
