@@ -1,5 +1,14 @@
 /** The tools about the engine as a whole. */
 import type { Tool } from "../tool.ts";
+import { diagnoseTool } from "./diagnose.ts";
+import { eventsTool, healthcheckTool, systemDfTool, systemInfoTool } from "./look.ts";
 import { versionTool } from "./version.ts";
 
-export const SYSTEM_TOOLS: readonly Tool[] = [versionTool];
+export const SYSTEM_TOOLS: readonly Tool[] = [
+  systemInfoTool,
+  systemDfTool,
+  versionTool,
+  eventsTool,
+  healthcheckTool,
+  diagnoseTool,
+];
