@@ -213,8 +213,8 @@ function untilSignalled(stdinExit: boolean, log: Log): AbortSignal {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(SIGNALLED_TWICE);
-      log.info(`${name} was received`);
       controller.abort();
+      log.info(`${name} was received`);
     });
   }
   return controller.signal;

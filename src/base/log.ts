@@ -21,6 +21,8 @@ export function createLog(options: { level: LogLevel; format: LogFormat }): Log 
   // Synchronous on purpose: pino's worker transports do not work in a compiled binary, and the last words of a
   // process that ends must not be lost.
   const stderr = pino.destination({ dest: 2, sync: true });
+  // A terminal that was closed, a reader that is gone: whoever wants to say so must still do its work, such as end.
+  stderr.on("error", () => {});
   const stream = options.format === "json" ? stderr : { write: (line: string) => stderr.write(asText(line)) };
   const logger = pino(
     {

@@ -179,6 +179,7 @@ describe("signals", () => {
   test.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
+    ["SIGHUP", 129],
   ] as const)("%s stops servers, tells clients and exits %i", async (signal, code) => {
     await using bridge = await TestBridge.start(OBEDIENT);
     const client = await bridge.attach();

@@ -113,16 +113,19 @@ describe("the front", () => {
     await front[Symbol.asyncDispose]();
   });
 
-  test.each(["SIGTERM", "SIGINT"] as const)("ends on %s with an answer for what is in flight", async (signal) => {
-    await using front = new RawFront(stage.front("plain"));
-    await front.initialize();
-    const hanging = front.ask("tools/call", { name: "hang" });
-    await front.call("echo", { text: "before" });
-    front.process.kill(signal);
-    expect(await front.ended(2_000)).toBe(0);
-    expect((await front.answered(hanging)).error?.code).toBe(-32800);
-    await noSession();
-  });
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "ends on %s with an answer for what is in flight",
+    async (signal) => {
+      await using front = new RawFront(stage.front("plain"));
+      await front.initialize();
+      const hanging = front.ask("tools/call", { name: "hang" });
+      await front.call("echo", { text: "before" });
+      front.process.kill(signal);
+      expect(await front.ended(2_000)).toBe(0);
+      expect((await front.answered(hanging)).error?.code).toBe(-32800);
+      await noSession();
+    },
+  );
 
   test("ends at the end of its input, at once when nothing is in flight", async () => {
     await using front = new RawFront(stage.front("plain"));
