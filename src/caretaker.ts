@@ -3,15 +3,17 @@
  * it (src/manager/caretaker.ts starts it). It says nothing: nobody is there to read it but the lifecycle log.
  */
 import * as v from "valibot";
-import { sleep } from "./base/deadline.ts";
+import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
 import { borrowLock, lockCaretaker, managerRuns } from "./manager/lock.ts";
 import { type Deceased, type Outcome, Vigil } from "./manager/vigil.ts";
+import { LABEL } from "./runtime/labels.ts";
 import { processIdentity } from "./runtime/process/identity.ts";
-import type { RuntimeKind } from "./runtime/runtime.ts";
+import type { Runtime, RuntimeKind } from "./runtime/runtime.ts";
 import { openRuntime } from "./runtime/select.ts";
 
 const POLL_MS = 100;
+const LOOK_MS = 5_000;
 /** Who cleans up after other managers has the lock for moments. */
 const BORROWED_MS = 15_000;
 /** An earlier caretaker that has seen a manager come, and did not see it go, ends within this time. */
@@ -20,7 +22,7 @@ const EARLIER_MS = 3_000;
 const charge = v.tuple([
   v.string(),
   v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/)),
-  v.picklist(["docker", "process"]),
+  v.picklist(["auto", "docker", "process"]),
   v.string(),
   v.pipe(v.string(), v.transform(Number)),
   v.string(),
@@ -39,12 +41,21 @@ export async function caretakerMain(argv: string[]): Promise<number> {
   process.exit(outcome === "given-up" ? 1 : 0);
 }
 
-async function look(gone: Deceased, kind: RuntimeKind, runtimeDir: string): Promise<Outcome> {
+async function look(gone: Deceased, kind: RuntimeKind | "auto", runtimeDir: string): Promise<Outcome> {
   using own = await within(EARLIER_MS, () => lockCaretaker(gone.dir));
   // Another one is at work already.
   if (!own || (await isFollowed(gone))) return "succeeded";
-  await using runtime = await openRuntime(kind, { instance: gone.instance, dataDir: runtimeDir, home: gone.dir });
+  await using runtime = await runtimeOf(gone, kind, runtimeDir);
   return await new Vigil(runtime, gone).run();
+}
+
+/** A manager that was left the choice runs on with processes where some were left to it. */
+async function runtimeOf({ dir, instance }: Deceased, kind: RuntimeKind | "auto", dataDir: string): Promise<Runtime> {
+  const options = { instance, dataDir, home: dir };
+  if (kind !== "auto") return await openRuntime(kind, options);
+  const processes = await openRuntime("process", options);
+  const found = await processes.list({ [LABEL.instance]: instance }, Deadline.in(LOOK_MS)).catch(() => []);
+  return found.length > 0 ? processes : await openRuntime("docker", options);
 }
 
 /** Whether another manager runs on the directory already. Also removes the number of the one that is gone. */

@@ -16,8 +16,8 @@ import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
 import { VERSION } from "./base/version.ts";
 import type { EmbeddedManager } from "./front/opening.ts";
-import { type Caretaker, startCaretaker } from "./manager/caretaker.ts";
-import { openDataDir } from "./manager/data-dir.ts";
+import { startCaretaker } from "./manager/caretaker.ts";
+import { type Guard, openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
@@ -58,7 +58,10 @@ async function serve(asked: Arguments): Promise<void> {
   const log = createLog({ level: settings.logLevel, format: settings.logFormat });
   const signalled = untilSignalled(asked.stdinExit, log);
   const path = asked.dataDir ?? dataDir(process.env);
-  const dir = asked.background ? markBackground(openDataDir(path, log)) : await openInPlaceOfBackground(path, log);
+  const guard = guardFor(settings, path);
+  const dir = asked.background
+    ? markBackground(openDataDir(path, log, guard))
+    : await openInPlaceOfBackground(path, log, guard);
   if (asked.background && settings.runtime === "auto" && (await processesRun(dir))) {
     settings = mergeSettings({ ...asked.settings, runtime: "process" }, config.manager);
   }
@@ -87,7 +90,7 @@ export async function embeddedManager(): Promise<EmbeddedManager> {
   const settings = { ...merged, stopServersOnExit: true, cleanupInterval: 0, maxAge: 0 };
   const shared = asked.dataDir ?? dataDir(process.env);
   const own = join(shared, DATA_FILE.embedded, randomUUID().slice(0, 8));
-  const dir = openDataDir(own, SILENT);
+  const dir = openDataDir(own, SILENT, guardFor(settings, shared));
   const close = () => {
     dir.close();
     rmSync(own, { recursive: true, force: true });
@@ -117,6 +120,10 @@ async function processesRun({ path, instance }: ManagerOptions["dataDir"]): Prom
   return found.some(({ state }) => state === "running");
 }
 
+function guardFor({ runtime }: Settings, runtimeDir: string): Guard {
+  return (dir, instance) => startCaretaker({ dir, instance, runtime, runtimeDir });
+}
+
 /** Owns the data directory from here on. */
 async function startManager(
   dir: ManagerOptions["dataDir"],
@@ -125,12 +132,6 @@ async function startManager(
   config: Config,
   log: Log,
 ): Promise<Manager> {
-  let caretaker: Caretaker | undefined;
-  // Last of all: until then a kill leaves something to do for it.
-  const close = () => {
-    dir.close();
-    caretaker?.dismiss();
-  };
   try {
     const runtime = await openRuntime(settings.runtime, {
       instance: dir.instance,
@@ -141,10 +142,9 @@ async function startManager(
     const cleanup = { intervalMs: settings.cleanupInterval, maxAgeMs: settings.maxAge };
     const noEngineHint = settings.runtime === "auto" ? NO_ENGINE_HINT : undefined;
     const { servers } = config;
-    caretaker = startCaretaker({ dir: dir.path, instance: dir.instance, runtime: runtime.kind, runtimeDir });
     return new Manager({
       runtime,
-      dataDir: { ...dir, close },
+      dataDir: dir,
       servers,
       log,
       allowWeaker,
@@ -154,7 +154,7 @@ async function startManager(
       noEngineHint,
     });
   } catch (error) {
-    close();
+    dir.close();
     throw error;
   }
 }

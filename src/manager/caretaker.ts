@@ -13,7 +13,8 @@ export interface Charge {
   /** The manager's own data directory. */
   dir: string;
   instance: string;
-  runtime: RuntimeKind;
+  /** `auto`: it is not known yet. */
+  runtime: RuntimeKind | "auto";
   /** Where the runtime keeps what managers share. */
   runtimeDir: string;
 }

@@ -31,11 +31,15 @@ export interface DataDir {
   close(): void;
 }
 
+/** Who looks after what is left when this process is killed; `dismiss` when it ends in order. */
+export type Guard = (path: string, instance: string) => { dismiss(): void } | undefined;
+
 /**
  * Makes or opens the directory and locks it. Faults: `conflict` (another manager has it), `forbidden` (not ours or not
- * writable). A damaged file is moved aside and made anew: the manager starts, whatever it finds.
+ * writable). A damaged file is moved aside and made anew: the manager starts, whatever it finds. `guard` begins before there
+ * is anything that could be left outside of the directory, and is dismissed after all else.
  */
-export function openDataDir(path: string, log: Log): DataDir {
+export function openDataDir(path: string, log: Log, guard?: Guard): DataDir {
   makePrivate(path);
   const lock = DataLock.take(path);
   try {
@@ -51,6 +55,7 @@ export function openDataDir(path: string, log: Log): DataDir {
     const bearer = keep(DATA_FILE.token, () => Buffer.from(`${token()}\n`), matches(TOKEN));
     const instance = keep(DATA_FILE.instance, () => Buffer.from(`${newInstance()}\n`), matches(INSTANCE));
     mkdirSync(join(path, DATA_FILE.logs), { recursive: true, mode: 0o700 });
+    const guardian = guard?.(path, instance.toString().trim());
     const socket = placeSocket(path);
     let open = true;
     return {
@@ -65,6 +70,7 @@ export function openDataDir(path: string, log: Log): DataDir {
         open = false;
         socket.remove();
         lock.release();
+        guardian?.dismiss();
       },
     };
   } catch (error) {

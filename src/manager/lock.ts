@@ -125,6 +125,15 @@ export function managerRuns(dir: string): number | undefined {
 }
 
 /**
+ * Whether a manager has come after one whose number was removed by a borrower. `killed`: it came, and has left without
+ * giving the lock back.
+ */
+export function successor(dir: string): "runs" | "killed" | undefined {
+  if (readPid(dir) === undefined) return undefined;
+  return managerRuns(dir) === undefined ? "killed" : "runs";
+}
+
+/**
  * One caretaker per data directory; undefined when there is one already. A directory that is gone, or cannot be written,
  * has nothing to lock.
  */

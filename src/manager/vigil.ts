@@ -16,17 +16,21 @@ import { removeSocket } from "./data-dir.ts";
 import { EventLog } from "./events.ts";
 import type { Found } from "./evidence.ts";
 import { LifecycleLog } from "./lifecycle.ts";
-import { borrowLock, managerRuns } from "./lock.ts";
+import { borrowLock, successor } from "./lock.ts";
 
 /** What a killed manager had asked for, the engine may still be making. */
 const SETTLE_MS = 3_000;
 /** Less than a new manager waits for the lock, which a pass holds. */
 const PASS_MS = 8_000;
 const LOOK_MS = 250;
+/** In which a manager that has come has a caretaker of its own. */
+const SUCCESSION_MS = 2_000;
 /** Without word of a change: what a stream of events has lost, and an engine that did not answer. */
 const RELOOK_MS = 10_000;
 /** An engine that has not answered for so long is left to the next manager. */
 const GIVE_UP_MS = 600_000;
+/** Where none has answered at all, the manager had most likely none either. */
+const NO_ENGINE_MS = 30_000;
 /** Of an instance that does not say: the longest default. */
 const LEASE_MS = 300_000;
 
@@ -79,17 +83,18 @@ export class Vigil {
   async run(): Promise<Outcome> {
     void this.follow();
     try {
-      let answeredAt = performance.now();
+      let answeredAt: number | undefined;
       for (;;) {
-        if (managerRuns(this.gone.dir)) return "succeeded";
+        if (await this.succeeded()) return "succeeded";
         const looked = await this.pass();
         const now = performance.now();
         if (looked) answeredAt = now;
         if (looked && this.left.every(isPinned) && now - this.since >= SETTLE_MS) {
           return this.left.length === 0 ? await this.finish() : "kept";
         }
-        if (now - answeredAt > GIVE_UP_MS) return "given-up";
-        if (await this.successorWithin(this.waitMs())) return "succeeded";
+        const silentMs = now - (answeredAt ?? this.since);
+        if (silentMs > (answeredAt === undefined ? NO_ENGINE_MS : GIVE_UP_MS)) return "given-up";
+        await this.changeWithin(this.waitMs());
       }
     } finally {
       this.ending.abort();
@@ -161,8 +166,21 @@ export class Vigil {
     return Math.max(100, settledMs > 0 ? Math.min(next, settledMs) : next);
   }
 
-  /** Whether a manager has come, at the latest after that time or at the next change. */
-  private async successorWithin(ms: number): Promise<boolean> {
+  /**
+   * Whether a manager has come and looks after everything from now on: one that stays for a moment, or ends in order. One
+   * that is killed at once may not have got as far as having a caretaker.
+   */
+  private async succeeded(): Promise<boolean> {
+    if (successor(this.gone.dir) !== "runs") return false;
+    for (const until = performance.now() + SUCCESSION_MS; performance.now() < until; await sleep(LOOK_MS)) {
+      const now = successor(this.gone.dir);
+      if (now !== "runs") return now === undefined;
+    }
+    return true;
+  }
+
+  /** Until something has changed, a manager has come, or so much time has passed. */
+  private async changeWithin(ms: number): Promise<void> {
     const { promise } = this.changed;
     const until = performance.now() + ms;
     let over = false;
@@ -170,10 +188,9 @@ export class Vigil {
       over = true;
     });
     while (!over && performance.now() < until) {
-      if (managerRuns(this.gone.dir)) return true;
+      if (successor(this.gone.dir) === "runs") return;
       await Promise.race([promise, sleep(Math.max(1, Math.min(LOOK_MS, until - performance.now())))]);
     }
-    return false;
   }
 
   private async follow(): Promise<void> {
