@@ -167,16 +167,18 @@ export class FromServer {
       owner = table.pages.get(page);
       table.pages.delete(page);
     } else owner = table.owner(task);
-    return owner ? [owner] : [];
+    return one(owner);
   }
 
   private log(message: Message, level: string | undefined): void {
-    const { guests, handshake, requests } = this.table;
+    const { guests, handshake, levels, requests } = this.table;
     if (handshake.era === "modern") {
       // It comes with a request, and does not say with which.
-      const [one, ...others] = requests.loggers();
-      return this.tell(message, one && others.length === 0 ? [one] : []);
+      const [logger, ...others] = requests.loggers();
+      return this.tell(message, one(others.length === 0 ? logger : undefined));
     }
+    // While nobody has asked for a level the server decides what it says; then it is for one client, as an answer is.
+    if (levels.wanted(guests) === undefined) return this.tell(message, one(this.table.owner(undefined)));
     const readers = [...guests].filter((guest) => isWanted(guest, levelOf(level)));
     for (const guest of readers) guest.out.message(message, []);
   }
@@ -244,6 +246,10 @@ function missing(guest: Guest, method: string): string | undefined {
   if (needed === "roots") return "a shared server has no roots: each of its clients has others";
   const lacks = guest.capabilities && !guest.capabilities.has(needed);
   return lacks ? `the client that this is for has no ${needed}` : undefined;
+}
+
+function one(guest: Guest | undefined): Guest[] {
+  return guest ? [guest] : [];
 }
 
 function relatedTask(bytes: Uint8Array, meta: Found): string | undefined {

@@ -15,6 +15,8 @@ export interface Ordeal {
   /** Of one connection, in one direction. */
   offsetMax: number;
   deadlineMs: number;
+  /** Of the bridge. */
+  args?: string[];
 }
 
 export interface Outcome {
@@ -49,7 +51,7 @@ export function random(seed: number): () => number {
 }
 
 export async function ordeal(asked: Ordeal): Promise<Outcome> {
-  await using bridge = await TestBridge.start(fixture("plain-server.ts"));
+  await using bridge = await TestBridge.start(fixture("plain-server.ts"), { args: asked.args ?? [] });
   await using proxy = await ChaosProxy.start(bridge.port);
   const next = random(asked.seed);
   const addresses = [{ kind: "tcp", host: "127.0.0.1", port: proxy.port }] as const;

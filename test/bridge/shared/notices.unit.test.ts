@@ -50,6 +50,16 @@ describe("notifications of the server", () => {
     expect(parsed(stage.leave(two))).toMatchObject([{ method: "logging/setLevel", params: { level: "error" } }]);
   });
 
+  test("of the log go to the owner where nobody has asked for a level", () => {
+    const { stage, one } = pair();
+    const message = notification("notifications/message", { level: "info", data: "x" });
+    stage.server(message);
+    expect(stage.all()).toEqual([[], []]);
+    stage.client(one, request(1, "tools/call"));
+    stage.server(message);
+    expect(stage.all().map(parsed)).toEqual([[message], []]);
+  });
+
   test("of tasks and web pages are for their owner, who alone reaches the task", () => {
     const { stage, one, two } = pair({ elicitation: {} });
     stage.client(one, request(1, "tools/call", { task: {}, _meta: { progressToken: "p" } }));
