@@ -25,6 +25,20 @@ describe("attach", () => {
     await client.toEnd();
   });
 
+  test("a dialler of a later version is served in this one, whatever members it adds", async () => {
+    await using bridge = await TestBridge.start(OBEDIENT);
+    const client = await bridge.connect();
+    client.send(`{"link":"attach","version":99,"token":"${TOKEN}","session":"later","more":{"deep":[1]}}\n`);
+    expect(await client.frame("attached")).toMatchObject({ version: 1, session: "later", resumed: false });
+    client.request(1, "echo", { a: 1 });
+    expect(await client.message()).toMatchObject({ id: 1, result: { a: 1 } });
+    const control = await bridge.connect();
+    control.send(`{"link":"attach","version":99,"token":"${TOKEN}","mode":"control","more":1}\n`);
+    expect(await control.frame("attached")).toMatchObject({ version: 1 });
+    control.send('{"link":"health","more":true}\n');
+    expect(await control.frame("health")).toMatchObject({ status: "ok", sessions: 1 });
+  });
+
   test("a client without version is sent JSON-RPC only, from the first byte to the last", async () => {
     await using bridge = await TestBridge.start(OBEDIENT);
     const client = await bridge.plain();
