@@ -2,6 +2,7 @@
 import type { Bridge } from "./bridge.ts";
 import type { ClientEvents, ClientSocket } from "./client.ts";
 import { Connection } from "./connection.ts";
+import { cutVanished } from "./vanished.ts";
 import { LIMITS, formatFrame } from "./wire.ts";
 
 /** A peer whose machine is gone is noticed after this and ten unanswered probes, one a second. */
@@ -20,6 +21,8 @@ export interface Listener {
 /** Throws what the system says when the address cannot be listened on. */
 export function listen(bridge: Bridge): Listener {
   const open = new Set<Connection>();
+  const sockets = new Set<ClientSocket>();
+  const stopLooking = cutVanished(sockets);
   let onLastClosed = () => {};
   const server = Bun.listen<ClientEvents | undefined>({
     hostname: bridge.options.listen.hostname,
@@ -33,6 +36,7 @@ export function listen(bridge: Bridge): Listener {
         socket.setKeepAlive(true, KEEPALIVE_MS);
         const connection = new Connection(socket, bridge);
         open.add(connection);
+        sockets.add(socket);
         bridge.connections = open.size;
         socket.data = {
           data: (chunk) => connection.data(chunk),
@@ -40,6 +44,7 @@ export function listen(bridge: Bridge): Listener {
           end: () => connection.end(),
           closed: () => {
             open.delete(connection);
+            sockets.delete(socket);
             bridge.connections = open.size;
             connection.closed();
             if (open.size === 0) onLastClosed();
@@ -58,6 +63,7 @@ export function listen(bridge: Bridge): Listener {
     port: server.port,
     close: async (budgetMs) => {
       server.stop();
+      stopLooking();
       const { promise, resolve } = Promise.withResolvers<void>();
       onLastClosed = resolve;
       for (const connection of open) connection.leave();

@@ -14,6 +14,12 @@ const POLLOUT = 4;
 /** A pipe that poll calls writable takes so much without waiting (PIPE_BUF). */
 const PIECE_BYTES = 4096;
 
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+/** struct tcp_info of linux/tcp.h, as far as it is read here. */
+const TCP_INFO_BYTES = 60;
+const TCP_INFO_OFFSETS = { retransmits: 2, probes: 3, lastAnswer: 56 };
+
 export interface Ends {
   ours: number;
   theirs: number;
@@ -31,6 +37,7 @@ function load() {
     write: { args: ["i32", "ptr", "u64"], returns: "i32" },
     open: { args: ["ptr", "i32"], returns: "i32" },
     read: { args: ["i32", "ptr", "u64"], returns: "i32" },
+    getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   }).symbols;
 }
 
@@ -67,6 +74,18 @@ export function writeAtOnce(fd: number, bytes: Uint8Array): number {
     taken += written;
   }
   return taken;
+}
+
+/**
+ * How long the far end of a TCP connection has said nothing at all, although the system asks it again and again, in
+ * milliseconds; 0 where it owes nothing. A peer that is alive and does not read still answers.
+ */
+export function unansweredMs(fd: number): number {
+  const info = new Uint8Array(TCP_INFO_BYTES);
+  if (calls().getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, new Uint32Array([info.length])) !== 0) return 0;
+  const { retransmits, probes, lastAnswer } = TCP_INFO_OFFSETS;
+  if (info[retransmits] === 0 && info[probes] === 0) return 0;
+  return new DataView(info.buffer).getUint32(lastAnswer, true);
 }
 
 /** The text of a small file of the kernel's (4 KiB at most), undefined where it cannot be read. */

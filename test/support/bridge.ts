@@ -22,6 +22,8 @@ export interface TestBridgeOptions {
   args?: string[];
   env?: Record<string, string>;
   cwd?: string;
+  /** Where it listens, and is dialled; loopback unless told otherwise. */
+  host?: string;
   /** Put in front of the executable, such as `prlimit …`. */
   launcher?: string[];
 }
@@ -35,6 +37,7 @@ export class TestBridge implements AsyncDisposable {
     private readonly folder: string,
     readonly process: Bun.Subprocess<"ignore", "ignore", "pipe">,
     public port: number,
+    readonly host: string,
   ) {
     void this.readStderr();
   }
@@ -43,14 +46,15 @@ export class TestBridge implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "linkspan-bridge-"));
     const portFile = join(folder, "port");
     const token = options.token === false ? [] : ["--token-sha256", TOKEN_SHA256];
-    const flags = ["--listen", "127.0.0.1:0", "--port-file", portFile, ...token, ...(options.args ?? [])];
+    const { host = "127.0.0.1" } = options;
+    const flags = ["--listen", `${host}:0`, "--port-file", portFile, ...token, ...(options.args ?? [])];
     const child = Bun.spawn({
       cmd: [...(options.launcher ?? []), BINARY, "bridge", ...flags, "--", ...command],
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const bridge = new TestBridge(folder, child, 0);
+    const bridge = new TestBridge(folder, child, 0, host);
     try {
       const address = await until("the port file of the bridge", async () => {
         if (child.exitCode !== null) throw new Error(`the bridge exited with ${child.exitCode}: ${bridge.stderr}`);
@@ -66,7 +70,7 @@ export class TestBridge implements AsyncDisposable {
 
   /** A connection on which nothing was said yet. */
   async connect(): Promise<LineClient> {
-    const client = await LineClient.connect(this.port);
+    const client = await LineClient.connect(this.port, this.host);
     this.clients.push(client);
     return client;
   }

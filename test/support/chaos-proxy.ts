@@ -16,6 +16,8 @@ export class ChaosProxy implements AsyncDisposable {
   connections = 0;
   /** Each new connection takes the next one; without any it passes everything. */
   readonly cuts: Cut[] = [];
+  /** Passes so many bytes at a time, and waits before each. Of connections made from now on. */
+  slices: { bytes: () => number; delayMs: () => number } | undefined;
   /** No new connection gets through. */
   refusing = false;
   private readonly open = new Set<Socket>();
@@ -63,6 +65,7 @@ export class ChaosProxy implements AsyncDisposable {
     if (this.refusing) return void near.resetAndDestroy();
     this.connections++;
     const cut = this.cuts.shift();
+    const { slices } = this;
     const far = connect({ port: this.target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     for (const socket of [near, far]) {
       this.open.add(socket);
@@ -71,6 +74,11 @@ export class ChaosProxy implements AsyncDisposable {
         this.open.delete(socket);
         (socket === near ? far : near).destroy();
       });
+    }
+    if (slices) {
+      slice(near, far, slices);
+      slice(far, near, slices);
+      return;
     }
     pipe(near, far, () => breakOff(near, far, cut), cut?.direction === "up" ? cut.after : undefined);
     pipe(far, near, () => breakOff(near, far, cut), cut?.direction === "down" ? cut.after : undefined);
@@ -103,4 +111,21 @@ function pipe(from: Socket, to: Socket, broken: () => void, bytesLeft: number | 
     else to.once("drain", broken);
   });
   from.on("end", () => over || to.end());
+}
+
+function slice(from: Socket, to: Socket, slices: { bytes: () => number; delayMs: () => number }): void {
+  const pass = async () => {
+    for await (const chunk of from) {
+      for (let rest: Buffer = chunk; rest.length > 0 && !to.destroyed;) {
+        const bytes = Math.max(1, slices.bytes());
+        const ms = slices.delayMs();
+        if (ms > 0) await Bun.sleep(ms);
+        else await new Promise((resolve) => setImmediate(resolve));
+        to.write(rest.subarray(0, bytes));
+        rest = rest.subarray(bytes);
+      }
+    }
+    to.end();
+  };
+  pass().catch(() => {});
 }
