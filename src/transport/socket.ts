@@ -8,8 +8,11 @@ import { Fault } from "../base/fault.ts";
 /** Where a bridge listens; the same shape as the runtime's addresses. */
 export type Endpoint = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
-/** One address gets at most this long, so that a dead one does not use up the time of the next. */
-export const CONNECT_MS = 5_000;
+/**
+ * One address gets at most this long, so that a dead one does not use up the time of the next. The kernel sends a lost first
+ * packet again after a second; a container that is gone swallows all of them, and its server may have another address by then.
+ */
+export const CONNECT_MS = 1_500;
 
 export interface SocketEvents {
   data(chunk: Uint8Array): void;

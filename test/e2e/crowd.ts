@@ -34,6 +34,11 @@ export class Worker {
   constructor(
     private readonly client: Tools,
     private readonly callFor: (text: string) => Call = echo,
+    private readonly onEnded: (call: {
+      startedAt: number;
+      endedAt: number;
+      error: string | undefined;
+    }) => void = () => {},
   ) {}
 
   async run(lanes: number): Promise<Score> {
@@ -49,14 +54,18 @@ export class Worker {
     for (let count = 0; this.working; count += 1) {
       const { answer: text, ...params } = this.callFor(`${lane}-${count}`);
       const startedAt = performance.now();
+      let failure: string | undefined;
       try {
         const { content } = await this.client.callTool(params);
         if (JSON.stringify(content) !== JSON.stringify([{ type: "text", text }])) throw new Error("another's answer");
         this.score.results += 1;
       } catch (error) {
-        this.score.errors.push(error instanceof Error ? error.message : String(error));
+        failure = error instanceof Error ? error.message : String(error);
+        this.score.errors.push(failure);
       }
-      this.score.slowestMs = Math.max(this.score.slowestMs, performance.now() - startedAt);
+      const endedAt = performance.now();
+      this.score.slowestMs = Math.max(this.score.slowestMs, endedAt - startedAt);
+      this.onEnded({ startedAt, endedAt, error: failure });
       await Bun.sleep(2);
     }
   }
