@@ -4,6 +4,7 @@ import { Lease } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { BridgeOptions } from "./options.ts";
 import { Replay } from "./replay.ts";
+import { Room } from "./room.ts";
 import { type Peer, Session, type SessionHost } from "./session.ts";
 import { Supply, type SupplyHost } from "./supply.ts";
 import { survey } from "./survey.ts";
@@ -56,6 +57,7 @@ export class Bridge implements SessionHost, SupplyHost {
   private readonly attached = new Map<string, Session>();
   /** Sessions whose server lives, with or without a client; before its start, too. */
   private readonly live = new Set<Session>();
+  private readonly room = new Room();
   private readonly lease: Lease;
   private readonly supply: Supply;
   private secrets: Record<string, string> | undefined;
@@ -83,6 +85,10 @@ export class Bridge implements SessionHost, SupplyHost {
       () => this.stop({ code: 0, why: "the lease has lapsed" }, lapseStopMs(options.stopMs)),
     );
     this.lease.renew(options.leaseMs);
+  }
+
+  get queueBytes(): number {
+    return this.room.each(this.live);
   }
 
   say(text: string): void {

@@ -14,6 +14,7 @@ export abstract class ClientLink {
       socket,
       () => this.emptied(),
       () => this.cutting(`has read nothing for ${LIMITS.stalledMs} ms while its queue is full`),
+      () => bridge.queueBytes,
     );
   }
 

@@ -25,6 +25,8 @@ export class Client {
     private readonly socket: ClientSocket,
     private readonly onEmpty: () => void,
     private readonly onStalled: () => void,
+    /** What may wait for it. */
+    private readonly queueBytes: () => number,
   ) {
     this.outlet = new Outlet(() => this.emptied());
     this.outlet.open(socket);
@@ -40,7 +42,7 @@ export class Client {
 
   write(bytes: Uint8Array): void {
     this.outlet.write(bytes);
-    if (this.outlet.queuedBytes >= LIMITS.queueBytes) this.watchStall();
+    if (this.outlet.queuedBytes >= this.queueBytes()) this.watchStall();
   }
 
   drain(): void {

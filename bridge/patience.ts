@@ -5,9 +5,6 @@
 import type { Replay } from "./replay.ts";
 import { LIMITS } from "./wire.ts";
 
-/** What is kept while a client is there that does not acknowledge, or cannot be heard. */
-const KEPT_BYTES_MAX = 2 * LIMITS.replayBytes;
-
 export class Patience {
   /** The client acknowledges; one that never does is not waited for, and cannot resume after much has been sent. */
   private acknowledges = false;
@@ -16,6 +13,8 @@ export class Patience {
   /** `looked`: it is time to look again; with `silent` the client has acknowledged nothing all the while. */
   constructor(
     private readonly replay: Replay,
+    /** How much may be kept; twice that while a client is there that does not acknowledge, or cannot be heard. */
+    private readonly host: { readonly queueBytes: number },
     private readonly looked: (silent: boolean) => void,
   ) {}
 
@@ -36,12 +35,13 @@ export class Patience {
    */
   keep(range: Uint8Array, end: boolean): void {
     this.replay.add(range);
-    if (end && this.replay.keptBytes > KEPT_BYTES_MAX) this.replay.giveUp(LIMITS.replayBytes);
+    const { queueBytes } = this.host;
+    if (end && this.replay.keptBytes > 2 * queueBytes) this.replay.giveUp(queueBytes);
   }
 
   /** Whether the server has to wait. `serverFull`: it does not take what the client sends. */
   exhausted(there: boolean, serverFull: boolean): boolean {
-    if (this.replay.keptBytes < LIMITS.replayBytes) {
+    if (this.replay.keptBytes < this.host.queueBytes) {
       this.rest();
       return false;
     }

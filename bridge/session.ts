@@ -30,6 +30,8 @@ export interface Peer {
 
 export interface SessionHost {
   readonly messageBytes: number;
+  /** What may wait for one reader, and be kept for a resume. */
+  readonly queueBytes: number;
   readonly stopMs: number;
   say(text: string): void;
   log(range: Uint8Array): Promise<void> | undefined;
@@ -50,6 +52,8 @@ export class Session implements Patient {
   /** Errors of our own that the client is to get with the next flush; a flood of them must not be a flood of writes. */
   private replies = "";
   private clientEnded = false;
+  /** Read since the client has left for good; before, undefined. */
+  private ignoredBytes: number | undefined;
   /** Somebody asked for the end of the server. */
   stopped = false;
   private drainTimer: ReturnType<typeof setTimeout> | undefined;
@@ -65,7 +69,7 @@ export class Session implements Patient {
     private peer: Peer | undefined,
     readonly replay: Replay | undefined,
   ) {
-    this.patience = replay && new Patience(replay, (silent) => this.look(silent));
+    this.patience = replay && new Patience(replay, host, (silent) => this.look(silent));
     this.drops = new Drops((text) => host.say(`session ${id}: ${text}`));
     this.traffic = new Traffic(host.messageBytes, {
       dropped: (why, from, line) => this.drops.note(why, from, line),
@@ -93,6 +97,11 @@ export class Session implements Patient {
 
   get unreadBytes(): number {
     return this.child?.queuedBytes ?? 0;
+  }
+
+  /** What waits for either side, or is kept for a resume. */
+  get waitingBytes(): number {
+    return Math.max(this.peer?.queuedBytes ?? 0, this.replay?.keptBytes ?? 0) + this.unreadBytes;
   }
 
   tell(line: string): void {
@@ -156,6 +165,7 @@ export class Session implements Patient {
 
   /** The client is gone: nobody is left to answer. */
   abandon(): void {
+    this.ignoredBytes ??= 0;
     this.peer = undefined;
     clearTimeout(this.returnTimer);
     this.stop();
@@ -216,8 +226,15 @@ export class Session implements Patient {
   }
 
   private output(chunk: Uint8Array): void {
+    if (this.ignoredBytes !== undefined && this.child?.shared !== true) return this.ignore(chunk);
     this.fromServer.push(chunk);
     this.flush();
+    this.balance();
+  }
+
+  /** Read all the same, so that the server can end in order; one that goes on and on waits for its signal. */
+  private ignore(chunk: Uint8Array): void {
+    this.ignoredBytes = (this.ignoredBytes ?? 0) + chunk.length;
     this.balance();
   }
 
@@ -233,15 +250,18 @@ export class Session implements Patient {
     const shared = this.child?.shared === true;
     peer?.write(range);
     this.patience?.keep(range, peer !== undefined || shared);
-    if (shared && peer && peer.queuedBytes > LIMITS.queueBytes + this.host.messageBytes) peer.cut("is too far behind");
+    if (shared && peer && peer.queuedBytes > this.host.queueBytes + this.host.messageBytes)
+      peer.cut("is too far behind");
   }
 
   /** Back pressure: a source is read only while the queue that it fills is not full. */
   private balance(): void {
     const { peer, child } = this;
-    const clientFull = (peer?.queuedBytes ?? 0) >= LIMITS.queueBytes;
-    const serverFull = (child?.queuedBytes ?? 0) >= LIMITS.queueBytes;
-    if (clientFull || this.patience?.exhausted(peer !== undefined, serverFull)) child?.pauseOutput();
+    const { queueBytes } = this.host;
+    const clientFull = (peer?.queuedBytes ?? 0) >= queueBytes;
+    const serverFull = (child?.queuedBytes ?? 0) >= queueBytes;
+    const ignored = (this.ignoredBytes ?? 0) > IGNORED_BYTES_MAX;
+    if (ignored || clientFull || this.patience?.exhausted(peer !== undefined, serverFull)) child?.pauseOutput();
     else child?.resumeOutput();
     // Errors for the client's own lines go into the client's queue: they must not grow it without end either.
     if (clientFull || serverFull) peer?.hold();
@@ -275,3 +295,5 @@ export class Session implements Patient {
 
 const encoder = new TextEncoder();
 const REPLY_CHARS = 64 * 1024;
+/** Of what a server says when nobody is left to hear it. */
+const IGNORED_BYTES_MAX = 1024 * 1024;

@@ -35,6 +35,9 @@ export const LIMITS = {
   resumeMs: 30_000,
   /** Bytes queued towards one slow reader before the source is paused. */
   queueBytes: 4 * 1024 * 1024,
+  /** All such queues of one bridge together (room.ts), but each may have `queueBytesMin`. */
+  queuesBytes: 64 * 1024 * 1024,
+  queueBytesMin: 128 * 1024,
   /** A reader that takes nothing for this long while its queue is full is cut. */
   stalledMs: 10_000,
   /** From connect to an authenticated attach. */

@@ -170,7 +170,9 @@ function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: 
   const { host, port, tcpPort, allowHosts } = settings;
   const onDefect = (fault: Fault) => log.error("a defect", { reason: fault.message, stack: fault.stack });
   const tcp = asked.background ? undefined : { host, port, token, hosts: allowHosts };
-  const api = serveApi(manager, { socket: socketPath, onDefect, ...(tcp ? { tcp } : {}) });
+  const onCrowd = (open: boolean) =>
+    log.warn(open ? "REST takes connections again" : "REST takes no connections: hardly any file descriptors are left");
+  const api = serveApi(manager, { socket: socketPath, onDefect, onCrowd, ...(tcp ? { tcp } : {}) });
   try {
     const lines = tcp && openPort(manager, { host, port: tcpPort, token });
     log.info(`linkspan ${VERSION} is up`, {

@@ -2,6 +2,8 @@
 import { FAULT_KINDS, Fault, type FaultKind } from "../base/fault.ts";
 import type { Problem } from "../model/views.ts";
 
+export const PROBLEM_TYPE = "application/problem+json";
+
 const TITLES: Record<FaultKind, string> = {
   usage: "The request is malformed",
   invalid: "A value is not allowed",
@@ -40,7 +42,7 @@ export function problemResponse(thrown: unknown): Response {
   return new Response(`${JSON.stringify(problem)}\n`, {
     status: problem.status,
     headers: {
-      "content-type": "application/problem+json",
+      "content-type": PROBLEM_TYPE,
       ...(problem.kind === "unauthenticated" ? { "www-authenticate": 'Bearer realm="linkspan"' } : {}),
       ...(problem.kind === "exhausted" ? { "retry-after": "1" } : {}),
     },

@@ -5,8 +5,11 @@ import { Fault } from "../base/fault.ts";
 import { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import { createApp } from "./app.ts";
+import { CrowdedPort, endServer, type Server } from "./crowd.ts";
 import type { Door } from "./guard.ts";
 import { Metrics } from "./metrics.ts";
+import { PROBLEM_TYPE } from "./problem.ts";
+import { JSON_TYPE } from "./responses.ts";
 
 export interface ApiOptions {
   tcp?: {
@@ -23,6 +26,8 @@ export interface ApiOptions {
   socket?: string;
   /** Hears of failures that are ours, for the log. */
   onDefect: (fault: Fault) => void;
+  /** Hears when the port takes nobody, because descriptors are scarce, and when it does again. */
+  onCrowd?: (open: boolean) => void;
 }
 
 export interface Api {
@@ -36,12 +41,10 @@ export interface Api {
   close(deadline: Deadline): Promise<void>;
 }
 
-type Server = Bun.Server<undefined>;
-
 /** Bun's own limit answers without a word; the one of input.ts has a problem body, and reads no further either. */
 const NO_LIMIT_OF_BUN = Number.MAX_SAFE_INTEGER;
-/** A kept connection without a request, and a client that takes this long to send one, seconds. */
-const IDLE_S = 60;
+/** A kept connection without a request, and a client that takes this long to send one, seconds. Each holds a descriptor. */
+const IDLE_S = 10;
 /**
  * On a unix socket Bun 1.4.5 does not heed `server.timeout`, and without this option cuts a quiet answer after 10 s;
  * its types do not know the option there. Whoever may open the socket may also keep it open.
@@ -59,58 +62,79 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
   const ending = new AbortController();
   const services = { manager, calls, metrics: new Metrics(), ending: ending.signal };
   const app = createApp(services, options.onDefect);
-  const servers: Server[] = [];
   const listen = (where: { hostname: string; port: number } | { unix: string }, door: Door) => {
     const common = {
       maxRequestBodySize: NO_LIMIT_OF_BUN,
-      fetch: (request: Request, server: Server) => {
+      fetch: async (request: Request, server: Server) => {
         // An answer may take as long as it takes: each route has its own deadline, and streams have none.
         server.timeout(request, 0);
-        return app.fetch(request, { door });
+        const response = await app.fetch(request, { door });
+        // Otherwise a connection without a limit would be kept after it, and its descriptor with it.
+        if (endsByItself(response)) server.timeout(request, IDLE_S);
+        else response.headers.set("connection", "close");
+        return response;
       },
     };
-    const server =
-      "unix" in where
-        ? Bun.serve({ ...where, ...common, ...NEVER_IDLE })
-        : Bun.serve({ ...where, ...common, idleTimeout: IDLE_S });
-    servers.push(server);
+    return "unix" in where
+      ? Bun.serve({ ...where, ...common, ...NEVER_IDLE })
+      : Bun.serve({ ...where, ...common, idleTimeout: IDLE_S });
+  };
+  const { tcp, socket } = options;
+  const own = socket === undefined ? undefined : listenOnSocket(socket, () => listen({ unix: socket }, OWN_DOOR));
+  const hosts = tcp?.hosts?.map((host) => host.toLowerCase()) ?? [];
+  let bound: { url: string; port: number } | undefined;
+  const onPort = (where: NonNullable<ApiOptions["tcp"]>) => {
+    const { host, token } = where;
+    const wanted = bound?.port ?? where.port;
+    const server = listenOnPort(where, () => listen({ hostname: host, port: wanted }, { token, hosts }));
+    // A server that was stopped has no port any more.
+    bound = { url: server.url.origin, port: server.port ?? wanted };
     return server;
   };
   try {
-    const { tcp, socket } = options;
-    if (socket !== undefined) listenOnSocket(socket, () => listen({ unix: socket }, { token: undefined, hosts: [] }));
-    const hosts = tcp?.hosts?.map((host) => host.toLowerCase()) ?? [];
-    const bound =
-      tcp && listenOnPort(tcp, () => listen({ hostname: tcp.host, port: tcp.port }, { token: tcp.token, hosts }));
+    const onChange = options.onCrowd ?? (() => {});
+    const port = tcp && new CrowdedPort({ listen: () => onPort(tcp), onChange });
     return {
-      url: bound?.url.origin,
+      url: bound?.url,
       port: bound?.port,
       socket,
       get pending() {
-        return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
+        return (port?.pending ?? 0) + (own?.pendingRequests ?? 0);
       },
       close: async (deadline) => {
         ending.abort();
-        await close(servers, calls, socket, deadline);
+        await Promise.all([port?.close(deadline), own && endServer(own, deadline)]);
+        await calls.close();
+        if (socket !== undefined) rmSync(socket, { force: true });
       },
     };
   } catch (error) {
-    for (const server of servers) void server.stop(true);
+    void own?.stop(true);
     throw error;
   }
 }
 
-function listenOnSocket(path: string, listen: () => void): void {
+/** Whoever may open the socket needs no token. */
+const OWN_DOOR: Door = { token: undefined, hosts: [] };
+
+/** Not a stream, which may go on or be silent for any time. */
+function endsByItself(response: Response): boolean {
+  const type = response.headers.get("content-type");
+  return type === null || type === JSON_TYPE || type === PROBLEM_TYPE;
+}
+
+function listenOnSocket(path: string, listen: () => Server): Server {
   // Left by a manager that was killed; a living one would hold the lock.
   rmSync(path, { force: true });
   // Nobody else may connect between the binding and the change of its mode.
   const before = process.umask(0o177);
   try {
-    listen();
+    const server = listen();
+    chmodSync(path, 0o600);
+    return server;
   } finally {
     process.umask(before);
   }
-  chmodSync(path, 0o600);
 }
 
 function listenOnPort({ host, port }: { host: string; port: number }, listen: () => Server): Server {
@@ -128,14 +152,4 @@ function listenOnPort({ host, port }: { host: string; port: number }, listen: ()
     const why = code === "EACCES" ? "needs more rights" : "cannot be listened on";
     throw new Fault("forbidden", `port ${port} on ${host} ${why}`, { cause: error, data: { host, port } });
   }
-}
-
-async function close(servers: Server[], calls: ToolCalls, socket: string | undefined, deadline: Deadline) {
-  const ended = servers.splice(0).map(async (server) => {
-    // What is left at the deadline is cut.
-    await deadline.race("the end of requests", server.stop(false)).catch(() => server.stop(true));
-  });
-  await Promise.all(ended);
-  await calls.close();
-  if (socket !== undefined) rmSync(socket, { force: true });
 }

@@ -76,6 +76,10 @@ export class Fault extends Error {
   /** Whatever was thrown, as a fault; what is not one already is a defect of ours (`internal`). */
   static from(thrown: unknown): Fault {
     if (thrown instanceof Fault) return thrown;
+    if (isScarcity(thrown)) {
+      const hint = "End some clients or servers, or raise the limit of open files (ulimit -n).";
+      return new Fault("exhausted", "no file descriptors are left", { cause: thrown, hint });
+    }
     if (thrown instanceof Error) return new Fault("internal", thrown.message || thrown.name, { cause: thrown });
     return new Fault("internal", String(thrown));
   }
@@ -96,4 +100,9 @@ export class Fault extends Error {
 
 export function isFaultKind(kind: string): kind is FaultKind {
   return Object.hasOwn(FAULT_KINDS, kind);
+}
+
+/** Whether something could not be opened for want of descriptors: then nothing is known of it, least of all that it is gone. */
+export function isScarcity(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "EMFILE" || error.code === "ENFILE");
 }

@@ -1,7 +1,8 @@
 /** The TCP port for plain clients: newline-delimited JSON-RPC after one attach line (docs/wire.md). */
-import { LIMITS } from "../../bridge/wire.ts";
+import { formatFrame, LIMITS } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
 import { sleep } from "../base/deadline.ts";
+import { Descriptors } from "../base/descriptors.ts";
 import { Fault } from "../base/fault.ts";
 import { type Host, Visitor } from "./visitor.ts";
 
@@ -31,22 +32,23 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
   const visitors = new Set<Visitor>();
   const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs };
   const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
+  const descriptors = new Descriptors();
   const listener = listen(options, {
     open(socket) {
+      const full = visitors.size >= connectionsMax && `the manager has ${connectionsMax} connections already`;
+      const refused = full || (descriptors.scarce && "the manager has hardly any file descriptors left");
+      if (refused) return refuse(socket, refused);
       const visitor = new Visitor(host, rules, () => visitors.delete(visitor));
       socket.data = visitor;
       visitor.near.adopt(socket);
       visitors.add(visitor);
       visitor.begin();
-      if (visitors.size > connectionsMax) {
-        visitor.refuse(new Fault("exhausted", `more than ${connectionsMax} connections at once`));
-      }
     },
-    data: (socket, chunk) => socket.data.near.received(chunk),
-    drain: (socket) => socket.data.near.flush(),
-    end: (socket) => socket.data.ended(),
-    close: (socket, error) => socket.data.near.finish(error ?? undefined),
-    error: (socket, error) => socket.data.near.finish(error),
+    data: (socket, chunk) => socket.data?.near.received(chunk),
+    drain: (socket) => socket.data?.near.flush(),
+    end: (socket) => socket.data?.ended(),
+    close: (socket, error) => socket.data?.near.finish(error ?? undefined),
+    error: (socket, error) => socket.data?.near.finish(error),
   });
   return {
     port: listener.port,
@@ -62,10 +64,16 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
   };
 }
 
-function listen({ host, port }: PortOptions, socket: Bun.SocketHandler<Visitor>): Bun.TCPSocketListener<Visitor> {
+/** Closed at once: one that waits for its client to close, too, would be one more of those that are too many. */
+function refuse(socket: Bun.Socket<Visitor | undefined>, message: string): void {
+  socket.write(formatFrame({ link: "error", kind: "exhausted", message }));
+  socket.end();
+}
+
+function listen({ host, port }: PortOptions, socket: Bun.SocketHandler<Visitor | undefined>) {
   try {
     // A client may finish sending before it has all its answers.
-    return Bun.listen<Visitor>({ hostname: host, port, allowHalfOpen: true, socket });
+    return Bun.listen<Visitor | undefined>({ hostname: host, port, allowHalfOpen: true, data: undefined, socket });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const taken = code === "EADDRINUSE";

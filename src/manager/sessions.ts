@@ -24,6 +24,8 @@ export class Sessions {
   private readonly open = new Map<string, Entry>();
   /** Clients that wait for a session: the server by the session's id. */
   private readonly coming = new Map<string, string>();
+  /** The time in the last session's id. */
+  private latest = 0;
 
   constructor(
     private readonly now: () => number = Date.now,
@@ -87,11 +89,20 @@ export class Sessions {
   sweep(): SessionView[] {
     const gone: SessionView[] = [];
     for (const { view, process } of this.open.values()) {
-      if (process === undefined || this.identify(view.pid ?? 0) === process) continue;
+      if (process === undefined || this.lives(view.pid ?? 0, process)) continue;
       this.open.delete(view.session);
       gone.push(view);
     }
     return gone;
+  }
+
+  private lives(pid: number, process: string): boolean {
+    try {
+      return this.identify(pid) === process;
+    } catch {
+      // Nothing can be opened just now, so nothing is known: the next look will tell.
+      return true;
+    }
   }
 
   /** `mcp-session-{PPID}-{PID}-{milliseconds}[-{terminal}]`, unique in this manager. */
@@ -99,10 +110,9 @@ export class Sessions {
     // The wire allows few characters in a session's id; a terminal's path has others.
     const terminal = request.terminal?.replace(/[^A-Za-z0-9._:-]+/g, "_").slice(0, 64);
     const suffix = terminal ? `-${terminal}` : "";
-    for (let time = at; ; time += 1) {
-      const id = `mcp-session-${request.ppid}-${request.pid}-${time}${suffix}`;
-      if (!this.open.has(id) && !this.coming.has(id)) return id;
-    }
+    // Thousands may come in one millisecond, when the server that they wait for is ready: none looks for a free one again.
+    this.latest = Math.max(at, this.latest + 1);
+    return `mcp-session-${request.ppid}-${request.pid}-${this.latest}${suffix}`;
   }
 }
 

@@ -3,7 +3,7 @@
  * bridge, held back in both directions when the reader is slower than the writer.
  */
 import { type AttachFrame, formatFrame, LIMITS, parseDialerFrame } from "../../bridge/wire.ts";
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { SessionGrant } from "../model/views.ts";
@@ -27,7 +27,10 @@ export interface VisitorRules {
 const NEWLINE = 0x0a;
 /** A start may have to fetch an image first. */
 const START_MS = 600_000;
-const CONNECT_MS = 5_000;
+const CONNECT_MS = 2_000;
+/** Until it is noticed that a server is gone, and another one has its address. */
+const DIAL_MS = 10_000;
+const RETRY_MS = 100;
 /** The process behind a TCP client is not known. */
 const NOBODY = { pid: 0, ppid: 0 };
 
@@ -121,10 +124,7 @@ export class Visitor {
   private async open(attach: AttachFrame): Promise<void> {
     const { server = "" } = attach;
     const deadline = Deadline.in(START_MS, this.gone.signal);
-    const grant = await this.host.acquire({ server, ...NOBODY }, "tcp", () => {}, deadline);
-    this.session = grant.session;
-    if (this.gone.signal.aborted) return this.release();
-    const far = await connect(grant.addresses, deadline.within(CONNECT_MS));
+    const { grant, far } = await this.dial(server, deadline);
     if (this.gone.signal.aborted) return far.destroy();
     const session = attach.session ?? grant.session;
     far.write(Buffer.from(formatFrame({ ...attach, session, token: grant.token })));
@@ -142,6 +142,23 @@ export class Visitor {
     far.resume();
     this.near.resume();
     if (this.finishedSending) far.end();
+  }
+
+  /** A server whose container was killed this moment has an address, but nobody there: it is started anew. */
+  private async dial(server: string, deadline: Deadline): Promise<{ grant: SessionGrant; far: LinkSocket }> {
+    const patience = deadline.within(DIAL_MS);
+    for (;;) {
+      const grant = await this.host.acquire({ server, ...NOBODY }, "tcp", () => {}, deadline);
+      this.session = grant.session;
+      if (this.gone.signal.aborted) throw new Fault("cancelled", "the client has gone");
+      try {
+        return { grant, far: await connect(grant.addresses, deadline.within(CONNECT_MS)) };
+      } catch (error) {
+        if (patience.passed) throw error;
+        this.release();
+        await sleep(RETRY_MS, this.gone.signal);
+      }
+    }
   }
 
   /** Nothing more is read from the bridge until the client takes what there is; one that takes nothing is cut. */

@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { readMemoryEvents } from "../../bridge/memory.ts";
 import { fixture, TestBridge } from "../support/bridge.ts";
+import { until } from "../support/until.ts";
 
 const LIMIT_BYTES = 96 * 1024 * 1024;
 const group = makeGroup();
@@ -46,7 +47,8 @@ test.skipIf(!group)(
     expect(await client.frame("exit")).toMatchObject({ oom: true });
     // The bridge itself lives, and a server that is killed by somebody else is not called out of memory.
     const other = await bridge.attach();
-    const pid = Number(/.*server process (\d+) started/s.exec(bridge.stderr)?.[1]);
+    const started = () => [...bridge.stderr.matchAll(/server process (\d+) started/g)];
+    const pid = await until("the second server", () => started().length > 1 && Number(started().at(-1)?.[1]));
     process.kill(pid, "SIGKILL");
     expect(await other.frame("exit")).toMatchObject({ signal: "SIGKILL", oom: false });
   },

@@ -47,7 +47,7 @@ describe("sessions", () => {
     expect(sessions.add("files", front, "front").session).toBe("mcp-session-10-11-1000");
     expect(sessions.add("files", front, "front").session).toBe("mcp-session-10-11-1001");
     const odd = sessions.add("files", { ...front, terminal: "/dev/pts/3 \u0000x" }, "front").session;
-    expect(odd).toBe("mcp-session-10-11-1000-_dev_pts_3_x");
+    expect(odd).toBe("mcp-session-10-11-1002-_dev_pts_3_x");
     expect(odd).toMatch(/^[A-Za-z0-9._:-]{1,200}$/);
   });
 

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import * as v from "valibot";
 import { sleep } from "../../base/deadline.ts";
+import { isScarcity } from "../../base/fault.ts";
 
 export const processIdentity = v.object({
   pid: v.pipe(v.number(), v.integer(), v.minValue(2)),
@@ -111,7 +112,9 @@ export function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  } catch {
+  } catch (error) {
+    // A process that cannot be looked at has not ended for that.
+    if (isScarcity(error)) throw error;
     return undefined;
   }
 }

@@ -13,7 +13,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { Fault } from "../../base/fault.ts";
+import { Fault, isScarcity } from "../../base/fault.ts";
 import { processIdentity } from "./identity.ts";
 
 const texts = v.record(v.string(), v.string());
@@ -163,7 +163,8 @@ export function leftovers(root: string): string[] {
 function entries(root: string): string[] {
   try {
     return readdirSync(root);
-  } catch {
+  } catch (error) {
+    if (isScarcity(error)) throw error;
     return [];
   }
 }
@@ -182,7 +183,8 @@ function parseFile<S extends v.GenericSchema>(schema: S, file: string): v.InferO
 function readText(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
-  } catch {
+  } catch (error) {
+    if (isScarcity(error)) throw error;
     return undefined;
   }
 }
