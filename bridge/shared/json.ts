@@ -15,6 +15,8 @@ export interface Member extends Span {
   nameStart: number;
 }
 
+/** Names and most values end sooner. */
+const NEAR_BYTES = 32;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -118,10 +120,18 @@ function isDelimiter(byte: number): boolean {
 }
 
 function endOfString(bytes: Uint8Array, at: number, end: number): number {
-  for (let i = at + 1; i < end; i++) {
+  const near = Math.min(end, at + NEAR_BYTES);
+  let i = at + 1;
+  for (; i < near; i++) {
     const byte = bytes[i];
     if (byte === QUOTE) return i + 1;
     if (byte === BACKSLASH) i++;
+  }
+  // The native search pays for long strings only. `i` is not inside an escape.
+  for (let quote = bytes.indexOf(QUOTE, i); quote >= 0 && quote < end; quote = bytes.indexOf(QUOTE, quote + 1)) {
+    let first = quote;
+    while (first > i && bytes[first - 1] === BACKSLASH) first--;
+    if ((quote - first) % 2 === 0) return quote + 1;
   }
   return -1;
 }
