@@ -100,7 +100,7 @@ export async function embeddedManager(): Promise<EmbeddedManager> {
   return {
     acquire: async (request, kind, report, deadline) => manager.acquire(parseRequest(request), kind, report, deadline),
     release: (session) => manager.release(session),
-    server: (name) => manager.server(name),
+    server: (name, session) => manager.server(name, session),
     close: (deadline) => manager.close(deadline),
   };
 }

@@ -41,7 +41,7 @@ type Report = (progress: ProgressView) => void;
 export interface EmbeddedManager {
   acquire(request: SessionRequestInput, kind: "front", report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
-  server(name: string): ServerView;
+  server(name: string, session: string): ServerView;
   close(deadline: Deadline): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ interface Source {
   release(session: string): Promise<void>;
   /** Throws a fault if somebody has stopped or removed the server of an earlier grant on purpose. */
   checkWanted(earlier: SessionGrant, deadline: Deadline): Promise<void>;
-  view(server: string, deadline: Deadline): Promise<ServerView>;
+  view(grant: SessionGrant, deadline: Deadline): Promise<ServerView>;
   close(): Promise<void>;
 }
 
@@ -176,7 +176,7 @@ export class Opening {
   /** Where the bridge of a grant is by now; undefined if its server has ended. A manager that is away is not waited for. */
   private async whereabouts(grant: SessionGrant, deadline: Deadline): Promise<Whereabouts | undefined> {
     const { addresses, token } = grant;
-    const view = await this.source?.view(grant.server, deadline.within(VIEW_MS)).catch(() => undefined);
+    const view = await this.source?.view(grant, deadline.within(VIEW_MS)).catch(() => undefined);
     if (!view) return { addresses, token };
     return ALIVE.has(view.state)
       ? { addresses: view.addresses.length > 0 ? view.addresses : addresses, token }
@@ -206,7 +206,7 @@ export class Opening {
       manifest: (request, deadline) => client.manifest(request, { deadline }),
       learn: (session, news, deadline) => client.learn(session, news, { deadline }),
       release: (session) => client.release(session, { deadline: Deadline.in(RELEASE_MS) }),
-      view: (server, deadline) => client.server(server, { deadline }),
+      view: ({ server, session }, deadline) => client.server(server, { session, deadline }),
       checkWanted: (earlier, deadline) => refuseStopped(client, earlier, deadline),
       close: async () => {},
     });
@@ -217,7 +217,7 @@ function embeddedSource(manager: EmbeddedManager): Source {
   return {
     acquire: (request, report, deadline) => manager.acquire(request, "front", report, deadline),
     release: async (session) => manager.release(session),
-    view: async (server) => manager.server(server),
+    view: async ({ server, session }) => manager.server(server, session),
     // Nobody else can reach a manager that is in this process.
     checkWanted: async () => {},
     close: () => manager.close(Deadline.in(CLOSE_MS)),

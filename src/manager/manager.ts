@@ -131,9 +131,9 @@ export class Manager implements AsyncDisposable {
     return this.registry.all().map((server) => this.registry.view(server));
   }
 
-  /** Faults: `not-found`, with a hint that names similar ones. */
-  server(name: string): ServerView {
-    return this.registry.view(this.registry.get(name));
+  /** As one of its sessions sees it, or as a whole. Faults: `not-found`, with a hint that names similar ones. */
+  server(name: string, session?: string): ServerView {
+    return this.registry.view(this.registry.get(name), session);
   }
 
   /**

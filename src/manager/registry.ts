@@ -58,8 +58,13 @@ export class Registry {
     return this.placements.find(name, labels[LABEL.session]) ?? this.servers.get(name);
   }
 
-  view(server: Server): ServerView {
-    return isSpread(server) ? this.placements.describe(server.view(), server.pinned) : server.view();
+  /** `session`: of what that session has of it. */
+  view(server: Server, session?: string): ServerView {
+    if (!isSpread(server)) return server.view();
+    const whole = this.placements.describe(server.view(), server.pinned);
+    if (session === undefined) return whole;
+    const gone: ServerView = { ...whole, state: "stopped", reason: "the session's container is gone" };
+    return this.placements.find(server.name, session)?.view() ?? gone;
   }
 
   find(name: string): Server | undefined {

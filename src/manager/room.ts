@@ -73,6 +73,9 @@ export class Room {
   private readonly granted = new Map<Occupant, number>();
   private readonly idle = new IdleClock();
   private working = false;
+  /** The one for which others are being stopped now. */
+  private serving: Waiting | undefined;
+  private round = Promise.resolve();
   private again = false;
 
   constructor(
@@ -108,10 +111,11 @@ export class Room {
     const timer = setInterval(() => this.serve(), LOOK_MS);
     const told = setInterval(() => report({ step: "waiting for room", detail: this.lineOf(waiting) }), REPORT_MS);
     try {
-      await deadline.within(this.budget.wait).race("waiting for room", waiting.granted.promise);
+      await this.turnOf(waiting, deadline);
     } catch (error) {
-      const fault = Fault.from(error);
-      throw fault.kind === "timeout" ? this.full(server.name) : fault;
+      // It may have been granted in the moment in which nobody wanted it any more.
+      this.granted.delete(server);
+      throw error;
     } finally {
       clearInterval(timer);
       clearInterval(told);
@@ -138,11 +142,25 @@ export class Room {
     };
   }
 
+  private async turnOf(waiting: Waiting, deadline: Deadline): Promise<void> {
+    const { promise } = waiting.granted;
+    try {
+      return await deadline.within(this.budget.wait).race("waiting for room", promise);
+    } catch (error) {
+      const fault = Fault.from(error);
+      if (fault.kind !== "timeout") throw fault;
+    }
+    // Others are being stopped for it at this moment, which is no time to give up.
+    if (this.serving === waiting) await deadline.race("making room", Promise.race([promise, this.round]));
+    if (this.granted.has(waiting.server)) return;
+    throw this.full(waiting.server.name);
+  }
+
   private serve(): void {
     this.again = true;
     if (this.working) return;
     this.working = true;
-    void this.work().finally(() => {
+    this.round = this.work().finally(() => {
       this.working = false;
       if (this.again && this.turns.size > 0) this.serve();
     });
@@ -157,7 +175,9 @@ export class Room {
         const next = plan(this.budget, this.tenants(head.server, busy), head.memory);
         if (next.kind === "wait") break;
         if (next.kind === "evict") {
+          this.serving = head;
           await this.evict(next.victims, head.server.name, busy);
+          this.serving = undefined;
           continue;
         }
         this.turns.take();

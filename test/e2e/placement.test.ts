@@ -155,6 +155,33 @@ describe.each(["docker", "process"] as const)("%s", (runtime) => {
     expect(await child.stdout.text()).toMatch(/^a .* 1 .*ready/m);
   });
 
+  // Of processes it is seen in test/manager.
+  if (runtime === "process") return;
+  runs(
+    "client, front and manager killed: the container ends with its lease, and the next manager takes it away",
+    async () => {
+      await using place = await withServers(runtime, { a: { session: "container", lease: "2s" } });
+      const { stage } = place;
+      await using front = new RawFront(stage.front("a"));
+      await front.initialize();
+      await stage.kill();
+      front.process.kill("SIGKILL");
+      const running = async () => (await containers(stage)).filter(({ State }) => State === "running").length;
+      await until("it has ended", async () => (await running()) === 0, 20_000);
+      await stage.restart();
+      await until(
+        "it is gone",
+        async () => {
+          const { containers: left, state } = await stage.view("a");
+          return left === 0 && state !== "ready";
+        },
+        20_000,
+      );
+      await until("nothing is left", async () => (await containers(stage)).length === 0, 10_000);
+      expect(await stage.sessions()).toEqual([]);
+    },
+  );
+
   runs(
     "within the budget: the least recently used goes, never one in the middle of a call, and who waits is told",
     async () => {

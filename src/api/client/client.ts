@@ -78,8 +78,10 @@ export class ManagerClient extends ManagerCalls {
     return this.json(v.array(serverView), "GET", "/servers", "the list of servers", options);
   }
 
-  server(name: string, options?: Options): Promise<ServerView> {
-    return this.json(serverView, "GET", at(name), `the state of ${name}`, options);
+  /** `session`: as that session sees it. */
+  server(name: string, { session, ...options }: Options & { session?: string } = {}): Promise<ServerView> {
+    const path = session === undefined ? at(name) : `${at(name)}?session=${encodeURIComponent(session)}`;
+    return this.json(serverView, "GET", path, `the state of ${name}`, options);
   }
 
   inspect(name: string, options?: Options): Promise<Inspection> {

@@ -6,6 +6,8 @@ import { serverView } from "../../model/views.ts";
 import { route } from "../route.ts";
 
 const params = { name };
+/** As that session sees the server: where each has a container of its own, the address of its container. */
+const session = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,200}$/, "expected a session's id"));
 
 export const serverRoutes = [
   route({
@@ -23,10 +25,11 @@ export const serverRoutes = [
     id: "server",
     summary: "One server's state",
     params,
+    query: v.strictObject({ session: v.optional(session) }),
     answers: "The server.",
     answer: serverView,
     faults: ["not-found"],
-    run: ({ manager, name }) => manager.server(name),
+    run: ({ manager, name, query }) => manager.server(name, query.session),
   }),
   route({
     method: "GET",
