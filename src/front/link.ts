@@ -68,7 +68,7 @@ export class Link {
   private withheld: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly opening: Pick<Opening, "open" | "cancel">,
+    private readonly opening: Pick<Opening, "open" | "cancel" | "epitaph">,
     private readonly conversation: Conversation,
     private readonly events: LinkEvents,
     private readonly warn: (message: string) => void,
@@ -167,7 +167,7 @@ export class Link {
     this.session = undefined;
     if (this.joining) return this.joining.reject(faultOf(end));
     if (this.state !== "open") return;
-    const fault = faultOf(end);
+    const fault = faultOf(end, this.opening.epitaph);
     if (end.why === "detached" || !this.events.wanted() || !this.conversation.repeatable) {
       return this.finish(fault, this.exitCode(end, fault));
     }
@@ -268,11 +268,12 @@ export class Link {
 
 const RECONNECT = { hint: "Reconnect the client to begin anew." };
 
-function faultOf(end: SessionEnd): Fault {
+/** `epitaph`: what is known of the end, in words, where the bridge could not say. */
+function faultOf(end: SessionEnd, epitaph?: string): Fault {
   if (end.why === "detached") return new Fault("cancelled", `the session has ended; ${UNKNOWN}`);
   if (end.why === "lost") {
     const { fault } = end;
-    return new Fault(fault.kind, `${fault.message}; ${UNKNOWN}`, {
+    return new Fault(fault.kind, `${epitaph ?? fault.message}; ${UNKNOWN}`, {
       ...(fault.hint === undefined ? {} : { hint: fault.hint }),
       ...(fault.data === undefined ? {} : { data: fault.data }),
       cause: fault,

@@ -63,6 +63,8 @@ const ALIVE: ReadonlySet<ServerState> = new Set(["starting", "ready", "unhealthy
 const VIEW_MS = 300;
 
 export class Opening {
+  /** What the manager says of the end of the last session's server, where that took its bridge with it. */
+  epitaph: string | undefined;
   private readonly cancelled = new AbortController();
   private source: Source | undefined;
   private grant: SessionGrant | undefined;
@@ -85,6 +87,7 @@ export class Opening {
    */
   async open(report: Report): Promise<Session> {
     const abort = new AbortController();
+    this.epitaph = undefined;
     this.silence = { abort };
     const deadline = Deadline.in(START_MS, AbortSignal.any([this.cancelled.signal, abort.signal]));
     this.sign();
@@ -178,9 +181,9 @@ export class Opening {
     const { addresses, token } = grant;
     const view = await this.source?.view(grant, deadline.within(VIEW_MS)).catch(() => undefined);
     if (!view) return { addresses, token };
-    return ALIVE.has(view.state)
-      ? { addresses: view.addresses.length > 0 ? view.addresses : addresses, token }
-      : undefined;
+    if (ALIVE.has(view.state)) return { addresses: view.addresses.length > 0 ? view.addresses : addresses, token };
+    if (view.reason !== undefined) this.epitaph = `${view.name} has ended: ${view.reason}`;
+    return undefined;
   }
 
   /** What is left of an earlier session. Throws a fault if its server is not wanted any more. */

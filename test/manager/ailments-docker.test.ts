@@ -1,11 +1,12 @@
 /** Containers that are frozen from outside, and memory that runs out: what the manager and the engine say of them. */
 import { expect } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { inspectContainer } from "../../src/docker/containers.ts";
 import type { DataDir } from "../../src/manager/data-dir.ts";
 import type { ServerBodyInput } from "../../src/model/server-spec.ts";
+import { BRIDGE, processes } from "../support/container-processes.ts";
 import { open } from "../support/docker-subject.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage } from "../support/images.ts";
@@ -25,21 +26,7 @@ async function body(limits: ServerBodyInput["limits"] = { memory: "48m" }) {
   });
 }
 
-/** Processes of the container with such a command line, as this machine numbers them. */
-function processes(container: string, command: RegExp): number[] {
-  const read = (pid: string, file: string) => {
-    try {
-      return readFileSync(`/proc/${pid}/${file}`, "latin1");
-    } catch {
-      return "";
-    }
-  };
-  const inside = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && read(pid, "cgroup").includes(container));
-  return inside.filter((pid) => command.test(read(pid, "cmdline").replaceAll("\0", " "))).map(Number);
-}
-
 const SERVER = /^\/bin\/sh -c # An MCP/;
-const BRIDGE = /^\/\.linkspan\/ld\.so .* bridge /;
 
 async function engineHealth(container: string): Promise<string | undefined> {
   return (await inspectContainer(engine(), container, Deadline.in(10_000)))?.State.Health?.Status;
