@@ -3,6 +3,7 @@ import { CONTAINER_TOOLS } from "./containers/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
 import { NETWORK_TOOLS } from "./networks/tools.ts";
 import { SYSTEM_TOOLS } from "./system/tools.ts";
+import { UNDO_TOOLS } from "./undo/tools.ts";
 import { VOLUME_TOOLS } from "./volumes/tools.ts";
 import type { Tool } from "./tool.ts";
 
@@ -12,4 +13,5 @@ export const DOCKER_TOOLS: readonly Tool[] = [
   ...NETWORK_TOOLS,
   ...VOLUME_TOOLS,
   ...SYSTEM_TOOLS,
+  ...UNDO_TOOLS,
 ];

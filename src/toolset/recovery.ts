@@ -85,6 +85,14 @@ export class Recovery {
     return join(this.root, id);
   }
 
+  /** Leaves only these steps to be done. */
+  async shorten(id: string, steps: readonly RecoveryStep[]): Promise<void> {
+    const bundle = { ...(await this.read(id)), steps: [...steps] };
+    const file = join(this.folderOf(id), "bundle.json");
+    await writeFile(`${file}.new`, JSON.stringify(bundle), { mode: 0o600 });
+    await rename(`${file}.new`, file);
+  }
+
   async remove(id: string): Promise<void> {
     if (ID.test(id)) await rm(this.folderOf(id), { recursive: true, force: true });
   }

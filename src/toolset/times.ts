@@ -13,7 +13,7 @@ export const moment = v.optional(
   ),
 );
 
-function momentOf(input: number | string): number {
+export function momentOf(input: number | string): number {
   if (typeof input === "number") return input;
   const ago = parseDuration(input);
   if (ago !== undefined) return Math.max(0, (Date.now() - ago) / 1000);

@@ -7,6 +7,7 @@ import type { Deadline } from "../base/deadline.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Environment } from "../docker/endpoint.ts";
 import { issueFault } from "../model/issues.ts";
+import type { VolumeStore } from "../runtime/volume-store.ts";
 import type { Settings } from "./settings.ts";
 import type { Recovery } from "./recovery.ts";
 
@@ -37,6 +38,8 @@ export interface ToolCall {
   report(step: Step): void;
   settings: Settings;
   env: Environment;
+  /** The files of volumes. */
+  volumes(): Promise<VolumeStore>;
   /** Where a destructive tool leaves what is needed to make its work undone. */
   recovery: Recovery;
 }

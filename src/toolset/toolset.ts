@@ -8,6 +8,8 @@ import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import { type Environment, findEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
+import type { DockerRuntime } from "../runtime/docker/docker.ts";
+import type { VolumeStore } from "../runtime/volume-store.ts";
 import { AuditLog, type Decision } from "./audit.ts";
 import { Confirmations } from "./confirm.ts";
 import { fit } from "./output.ts";
@@ -39,6 +41,7 @@ export class Toolset {
   private readonly audit: AuditLog;
   private readonly queue: PQueue;
   private connected: Promise<Engine> | undefined;
+  private runtime: DockerRuntime | undefined;
 
   constructor(
     tools: readonly Tool[],
@@ -91,6 +94,13 @@ export class Toolset {
     return deadline.race("connecting to the container engine", connecting);
   }
 
+  /** Loaded at the first use: most calls have nothing to do with the files of volumes. */
+  private async volumes(): Promise<VolumeStore> {
+    const { DockerRuntime } = await import("../runtime/docker/docker.ts");
+    const options = { instance: "toolset0", dataDir: this.settings.dataDir, env: this.env };
+    return (this.runtime ??= new DockerRuntime(options)).volumes;
+  }
+
   private find(name: string): Tool {
     const found = this.byName.get(name);
     if (found) return found;
@@ -124,6 +134,7 @@ export class Toolset {
       report: caller.report,
       settings: this.settings,
       env: this.env,
+      volumes: () => this.volumes(),
       recovery: this.recovery,
     };
   }

@@ -28,7 +28,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "src/api/client": ["src/base", "src/model"],
   "src/api": ["src/base", "src/model", "src/manager", "src/gateway", "src/runtime/runtime.ts"],
   "src/compose": ["src/base", "src/model", "src/docker"],
-  "src/toolset": ["src/base", "src/model", "src/docker", "src/compose"],
+  "src/toolset": ["src/base", "src/model", "src/docker", "src/runtime", "src/compose"],
   "src/front": [
     "src/base",
     "src/model",

@@ -1,4 +1,6 @@
 /** The tools about containers. */
+import { PRUNING_TOOLS } from "../removal/prune.ts";
+import { REMOVING_TOOLS } from "../removal/single.ts";
 import type { Tool } from "../tool.ts";
 import { copyFromContainerTool, copyToContainerTool } from "./copy.ts";
 import { createContainerTool, runContainerTool, updateContainerTool } from "./create.ts";
@@ -39,4 +41,6 @@ export const CONTAINER_TOOLS: readonly Tool[] = [
   copyToContainerTool,
   copyFromContainerTool,
   killContainerTool,
+  REMOVING_TOOLS.container,
+  PRUNING_TOOLS.containers,
 ];

@@ -1,4 +1,6 @@
 /** The tools about images and registries. */
+import { PRUNING_TOOLS } from "../removal/prune.ts";
+import { REMOVING_TOOLS } from "../removal/single.ts";
 import type { Tool } from "../tool.ts";
 import { loadImageTool, saveImageTool } from "./archives.ts";
 import { buildImageTool } from "./build.ts";
@@ -16,4 +18,6 @@ export const IMAGE_TOOLS: readonly Tool[] = [
   saveImageTool,
   loadImageTool,
   searchImagesTool,
+  REMOVING_TOOLS.image,
+  PRUNING_TOOLS.images,
 ];

@@ -1,4 +1,6 @@
 /** The tools about networks. */
+import { PRUNING_TOOLS } from "../removal/prune.ts";
+import { REMOVING_TOOLS } from "../removal/single.ts";
 import type { Tool } from "../tool.ts";
 import { connectContainerTool, createNetworkTool, disconnectContainerTool } from "./change.ts";
 import { inspectNetworkTool, listNetworksTool } from "./look.ts";
@@ -9,4 +11,6 @@ export const NETWORK_TOOLS: readonly Tool[] = [
   createNetworkTool,
   connectContainerTool,
   disconnectContainerTool,
+  REMOVING_TOOLS.network,
+  PRUNING_TOOLS.networks,
 ];

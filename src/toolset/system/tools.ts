@@ -1,4 +1,5 @@
 /** The tools about the engine as a whole. */
+import { PRUNING_TOOLS } from "../removal/prune.ts";
 import type { Tool } from "../tool.ts";
 import { diagnoseTool } from "./diagnose.ts";
 import { eventsTool, healthcheckTool, systemDfTool, systemInfoTool } from "./look.ts";
@@ -11,4 +12,5 @@ export const SYSTEM_TOOLS: readonly Tool[] = [
   eventsTool,
   healthcheckTool,
   diagnoseTool,
+  PRUNING_TOOLS.system,
 ];
