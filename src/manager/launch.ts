@@ -22,6 +22,9 @@ export interface Ground {
   facts(deadline: Deadline): Promise<Facts>;
 }
 
+/** The client of those that are to be there always. */
+export const ALWAYS = "always";
+
 /** Who a start is for. */
 export interface Cause {
   /** Whoever asks as one client has one turn where starts have to wait for each other. */

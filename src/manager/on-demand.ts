@@ -8,6 +8,7 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { EventLog } from "./events.ts";
 import { IdleClock } from "./idle.ts";
+import { ALWAYS } from "./launch.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Registry } from "./registry.ts";
 import type { Server } from "./server.ts";
@@ -17,6 +18,8 @@ const LOOK_MS = 1_000;
 const ENGINE_MS = 10_000;
 const START_MS = 600_000;
 const REST_MS = 30_000;
+/** Between two attempts to start what cannot be started, at last. */
+const AGAIN_MAX_MS = 60_000;
 
 interface Around {
   registry: Registry;
@@ -28,6 +31,8 @@ interface Around {
 
 export class OnDemand {
   private readonly idle = new IdleClock();
+  /** How long those are left alone that could not be started. */
+  private readonly waits = new Map<string, { ms: number; until: number }>();
   private readonly timer: ReturnType<typeof setInterval>;
 
   /** Begins at once and ends when the signal aborts. */
@@ -44,7 +49,7 @@ export class OnDemand {
 
   /** Starts what is to be there always, once it is known what runs already. */
   private async begin(): Promise<void> {
-    const { registry, recovery, log } = this.around;
+    const { registry, recovery } = this.around;
     while (!this.signal.aborted) {
       const found = await recovery.done(Deadline.in(ENGINE_MS, this.signal)).then(
         () => true,
@@ -54,22 +59,29 @@ export class OnDemand {
       await sleep(LOOK_MS, this.signal).catch(() => {});
     }
     if (this.signal.aborted) return;
-    const startOne = async (server: Server) => {
-      const { spec } = server;
-      if (spec?.start !== "always") return;
-      server.pinned = true;
-      try {
-        await server.start(spec, { client: "always" }, () => {}, Deadline.in(START_MS, this.signal));
-      } catch (error) {
-        if (!this.signal.aborted)
-          log.warn("a server could not be started", { server: server.name, reason: Fault.from(error).message });
-      }
-    };
-    await Promise.all(registry.all().map(startOne));
+    await Promise.all(registry.all().map((server) => this.keep(server)));
+  }
+
+  private async keep(server: Server): Promise<void> {
+    const { spec, name } = server;
+    if (spec?.start !== "always") return;
+    server.pinned = true;
+    try {
+      await server.start(spec, { client: ALWAYS }, () => {}, Deadline.in(START_MS, this.signal));
+      this.waits.delete(name);
+    } catch (error) {
+      if (this.signal.aborted) return;
+      const ms = Math.min(AGAIN_MAX_MS, 2 * (this.waits.get(name)?.ms ?? LOOK_MS));
+      this.waits.set(name, { ms, until: performance.now() + ms });
+      this.around.log.warn("a server could not be started", { server: name, reason: Fault.from(error).message });
+    }
   }
 
   private look(): void {
-    for (const server of this.around.registry.all()) if (this.isIdle(server)) void this.stop(server);
+    for (const server of this.around.registry.all()) {
+      if (this.isIdle(server)) void this.stop(server);
+      else if (isDown(server) && performance.now() >= (this.waits.get(server.name)?.until ?? 0)) void this.keep(server);
+    }
   }
 
   private isIdle({ name, spec, state, busy }: Server): boolean {
@@ -90,4 +102,9 @@ export class OnDemand {
       this.around.log.warn("an idle server could not be stopped", { server: name, reason: Fault.from(error).message });
     }
   }
+}
+
+/** It is to be there always, has failed, and is not left alone for a while. One that somebody has stopped stays so. */
+function isDown({ spec, state, busy, pinned, status }: Server): boolean {
+  return spec?.start === "always" && state === "failed" && pinned && !busy && status.breaker.restMs() === 0;
 }

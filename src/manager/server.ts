@@ -24,7 +24,7 @@ const ENGINE_MS = 15_000;
 const DEFAULT_STOP_MS = 5_000;
 
 export class Server {
-  private readonly status: Status;
+  readonly status: Status;
   private instance: Instance | undefined;
   readonly contact: Contact;
   private readonly starting: Starting;
@@ -46,7 +46,7 @@ export class Server {
     this.wanted = spec?.session === "container" && around.pins.get(name) === true;
     this.status = new Status(name, around, () => this.spec?.health.retries ?? DEFAULT_HEALTH.retries);
     const tokenFor = (instance: Instance) => tokenOf(around.ground, instance);
-    this.starting = new Starting(name, (spec, cause, report, deadline) =>
+    this.starting = new Starting(name, this.status.breaker, (spec, cause, report, deadline) =>
       this.operate(() => this.startNow(spec, cause, report, deadline)),
     );
     this.contact = new Contact(this, this.status, around.events, tokenFor);

@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "bridge/acks.ts",
   ],
   "src/runtime": ["src/base", "src/model", "src/docker", "bridge/wire.ts"],
-  "src/manager": ["src/base", "src/model", "src/runtime", "src/transport", "bridge/wire.ts"],
+  "src/manager": ["src/base", "src/model", "src/runtime", "src/transport", "bridge/wire.ts", "bridge/breaker.ts"],
   "src/gateway": ["src/base", "src/model", "src/transport"],
   "src/api/client": ["src/base", "src/model"],
   "src/api": ["src/base", "src/model", "src/manager", "src/gateway", "src/runtime/runtime.ts"],
