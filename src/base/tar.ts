@@ -1,6 +1,9 @@
 /**
  * Tar archives as streams, to the byte: POSIX pax (IEEE 1003.1, "pax Interchange Format") and the GNU long names of older
- * programs. Beside tar-stream because of what that does not keep: names that are no UTF-8, and the exact bytes of a header.
+ * programs. Beside tar-stream (3.2.2), which cannot do what a backup needs: names that are no UTF-8 come out of its pax
+ * records changed, whatever `filenameEncoding` says, and go into its headers as UTF-8, so that a restored volume would have
+ * other files than were saved; it does not show the bytes of a header, which the checksum covers; and it skips what it
+ * does not understand, where an archive from anywhere has to be refused.
  *
  * Names and link targets are byte strings: one character (0–255) for each byte, as Linux has them.
  */

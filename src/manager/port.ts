@@ -5,6 +5,7 @@ import { sleep } from "../base/deadline.ts";
 import { Descriptors } from "../base/descriptors.ts";
 import { Fault } from "../base/fault.ts";
 import { type Host, Visitor } from "./visitor.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** All clients of one manager (faults.md). */
 const CONNECTIONS_MAX = 10_000;
@@ -30,7 +31,7 @@ export interface TcpPort {
 /** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
 export function openPort(host: Host, options: PortOptions): TcpPort {
   const visitors = new Set<Visitor>();
-  const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs };
+  const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs, room: new WaitingRoom() };
   const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
   const descriptors = new Descriptors();
   const listener = listen(options, {

@@ -10,6 +10,7 @@ import type { SessionGrant } from "../model/views.ts";
 import type { Report } from "../runtime/runtime.ts";
 import { connect, LinkSocket } from "../transport/socket.ts";
 import { sameToken } from "./tokens.ts";
+import type { Slow, WaitingRoom } from "./waiting-room.ts";
 
 /** What the port needs of the manager. */
 export interface Host {
@@ -22,6 +23,8 @@ export interface VisitorRules {
   token: string;
   /** A client that takes nothing for this long while there is something for it is cut. */
   stalledMs: number;
+  /** Shared by all visitors. */
+  room: WaitingRoom;
 }
 
 const NEWLINE = 0x0a;
@@ -36,7 +39,7 @@ const NOBODY = { pid: 0, ppid: 0 };
 
 type Stage = "attaching" | "opening" | "piping" | "over";
 
-export class Visitor {
+export class Visitor implements Slow {
   readonly near = new LinkSocket();
   private far: LinkSocket | undefined;
   private stage: Stage = "attaching";
@@ -57,7 +60,7 @@ export class Visitor {
   begin(): void {
     this.near.open({
       data: (chunk) => this.received(chunk),
-      drained: () => this.far?.resume(),
+      drained: () => this.resumeFar(),
       closed: () => this.nearClosed(),
     });
     const message = `no attach line came within ${LIMITS.authenticateMs} ms`;
@@ -87,6 +90,10 @@ export class Visitor {
     if (this.stage !== "piping") return this.refuse(new Fault("unreachable", "the manager is ending"));
     this.near.pause();
     this.ended();
+  }
+
+  get heldBytes(): number {
+    return this.near.queuedBytes;
   }
 
   destroy(): void {
@@ -164,6 +171,7 @@ export class Visitor {
   /** Nothing more is read from the bridge until the client takes what there is; one that takes nothing is cut. */
   private holdBack(far: LinkSocket): void {
     far.pause();
+    this.rules.room.enter(this);
     let before = this.near.queuedBytes;
     clearTimeout(this.timer);
     this.timer = setInterval(() => {
@@ -172,6 +180,11 @@ export class Visitor {
       else if (now === before) this.destroy();
       before = now;
     }, this.rules.stalledMs);
+  }
+
+  private resumeFar(): void {
+    this.rules.room.leave(this);
+    this.far?.resume();
   }
 
   /** Nothing more will be sent: what is queued goes out, then the client has to close, too. */
@@ -187,6 +200,7 @@ export class Visitor {
   }
 
   private nearClosed(): void {
+    this.rules.room.leave(this);
     clearTimeout(this.timer);
     this.stage = "over";
     this.leave();

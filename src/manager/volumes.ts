@@ -98,6 +98,7 @@ export class Volumes {
       await store.replace(name, whole, signal);
     } catch (error) {
       if (!before) await store.remove(name, Deadline.in(LOOK_MS)).catch(() => {});
+      this.events.add("volume.failed", `the restore of the volume ${name} failed: ${Fault.from(error).message}`);
       throw error;
     }
     const { content } = reader;

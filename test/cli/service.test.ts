@@ -29,7 +29,7 @@ describe("the unit", () => {
     const system = unitText({ variant: "system", command, group: "docker" });
     for (const line of [
       String.raw`ExecStart="/opt/link span/linkspan" serve --config "/etc/100%%/$$x.yaml" "a\"b\\"`,
-      "MemoryMax=128M",
+      "MemoryMax=384M",
       "NoNewPrivileges=yes",
       "ProtectSystem=strict",
       "DynamicUser=yes",
@@ -40,7 +40,7 @@ describe("the unit", () => {
       expect(system.split("\n")).toContain(line);
     }
     const user = unitText({ variant: "user", command, group: "docker" }).split("\n");
-    for (const line of ["MemoryMax=128M", "NoNewPrivileges=yes", "WantedBy=default.target"])
+    for (const line of ["MemoryMax=384M", "NoNewPrivileges=yes", "WantedBy=default.target"])
       expect(user).toContain(line);
     for (const name of ["DynamicUser", "SupplementaryGroups", "ProtectSystem"]) {
       expect(user.filter((line) => line.startsWith(`${name}=`))).toEqual([]);

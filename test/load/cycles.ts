@@ -30,7 +30,7 @@ export interface CyclesOutcome {
   ends: Partial<Record<End, number>>;
   /** First calls, and those after a kill: how many were answered with a result. */
   answered: number;
-  /** Clients that lost their bridge to another one's kill. */
+  /** Clients that lost their server or bridge to another one's kill. */
   hit: number;
   failures: string[];
   manager: { descriptorsBefore: number; descriptorsAfter: number; memoryBefore: number; memoryAfter: number };
@@ -56,7 +56,6 @@ export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
   let answered = 0;
   let begun = 0;
   let hit = 0;
-  bridgesKilled = 0;
   // A first round, so that what is made once is not taken for a leak.
   for (const name of names) answered += await cycle(ground, name, "front: stdin ends", next);
   const before = { descriptors: descriptorsOf(ground.pid), memory: memoryOf(ground.pid) };
@@ -65,12 +64,14 @@ export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
       const name = names[begun++ % names.length] ?? "";
       const end = ENDS[Math.floor(next() * ENDS.length)] ?? "TCP: reset";
       ends[end] = (ends[end] ?? 0) + 1;
-      const killed = bridgesKilled;
+      const before = { ...killed };
       try {
-        answered += await cycle(ground, name, end, next);
+        const count = await cycle(ground, name, end, next);
+        answered += count;
       } catch (error) {
-        // Another lane's victim was this one's bridge: a plain client sees the end, a front that is about to end says so.
-        if (bridgesKilled > killed) hit += 1;
+        // Another lane's victim was this one's: a plain client sees the end, a front that is about to end says so.
+        const servers = end === "TCP: reset" && killed.servers > before.servers;
+        if (servers || killed.bridges > before.bridges) hit += 1;
         else failures.push(`${end} (${name}): ${error instanceof Error ? error.message.slice(0, 300) : String(error)}`);
       }
     }
@@ -108,7 +109,7 @@ export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
   return outcome;
 }
 
-let bridgesKilled = 0;
+const killed = { servers: 0, bridges: 0 };
 
 /** How many calls had a result. Throws when a session cannot be had or a call is not answered at all. */
 async function cycle(ground: Ground, name: string, end: End, next: () => number): Promise<number> {
@@ -132,7 +133,7 @@ async function cycle(ground: Ground, name: string, end: End, next: () => number)
     const victims = await (end === "server: SIGKILL" ? ground.servers() : ground.bridges());
     const victim = victims[Math.floor(next() * victims.length)];
     if (victim !== undefined) kill(victim);
-    if (end === "bridge: SIGKILL") bridgesKilled += 1;
+    killed[end === "bridge: SIGKILL" ? "bridges" : "servers"] += 1;
     // Perhaps another client's: whoever is hit gets an error, and the session goes on.
     await echo();
     answered += (await echo()).result ? 1 : 0;

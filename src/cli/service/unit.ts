@@ -20,8 +20,11 @@ export const UNIT_NAME = "linkspan.service";
 /** By which a unit is known as ours. */
 export const MARKER = "# Made by `linkspan service install`; `linkspan service uninstall` removes it.";
 
-/** Both limits hold for the manager alone: servers are in containers, with limits of their own. */
-const LIMITS = ["MemoryHigh=112M", "MemoryMax=128M", "TasksMax=256", "OOMPolicy=continue"];
+/**
+ * Both limits hold for the manager alone: servers are in containers, with limits of their own. 50 servers and 200 sessions
+ * take 50 MiB, 10,000 connections some 200 (docs/reliability.md).
+ */
+const LIMITS = ["MemoryHigh=320M", "MemoryMax=384M", "TasksMax=256", "OOMPolicy=continue"];
 
 /** What works without privileges, and so in a user's service, too. */
 const HARDENING = [
