@@ -1,10 +1,11 @@
 /**
- * `linkspan caretaker DIR INSTANCE RUNTIME RUNTIMEDIR PID START`: the role in which a manager's caretaker cleans up after
+ * `linkspan caretaker DIR RUNTIME RUNTIMEDIR PID START [INSTANCE]`: the role in which a manager's caretaker cleans up after
  * it (src/manager/caretaker.ts starts it). It says nothing: nobody is there to read it but the lifecycle log.
  */
 import * as v from "valibot";
 import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
+import { removeEmbeddedDir } from "./manager/embedded-dirs.ts";
 import { borrowLock, lockCaretaker, managerRuns } from "./manager/lock.ts";
 import { type Deceased, type Outcome, Vigil } from "./manager/vigil.ts";
 import { LABEL } from "./runtime/labels.ts";
@@ -21,23 +22,26 @@ const EARLIER_MS = 3_000;
 
 const charge = v.tuple([
   v.string(),
-  v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/)),
   v.picklist(["auto", "docker", "process"]),
   v.string(),
   v.pipe(v.string(), v.transform(Number)),
   v.string(),
 ]);
+const known = v.pipe(v.string(), v.regex(/^[a-z0-9]{8}$/));
 
 /** Ends the process itself: with 0 when nothing is left to do, with 1 when something had to be left to the next manager. */
 export async function caretakerMain(argv: string[]): Promise<number> {
-  const parsed = v.safeParse(charge, argv);
+  const parsed = v.safeParse(charge, argv.slice(0, 5));
   if (!parsed.success) return 2;
-  const [dir, instance, kind, runtimeDir, pid, start] = parsed.output;
+  const [dir, kind, runtimeDir, pid, start] = parsed.output;
   const gone = v.safeParse(processIdentity, { pid, start });
   if (!gone.success) return 2;
   // The pipe that only the manager's process holds: it ends with that. At once where the shell has waited already.
-  for await (const _ of Bun.stdin.stream());
-  const outcome = await look({ dir, instance, process: gone.output }, kind, runtimeDir);
+  const said = (await Bun.stdin.text()).trim();
+  const instance = argv[5] || said;
+  const outcome = v.is(known, instance)
+    ? await look({ dir, instance, process: gone.output }, kind, runtimeDir)
+    : removeBeginnings(dir);
   process.exit(outcome === "given-up" ? 1 : 0);
 }
 
@@ -47,6 +51,12 @@ async function look(gone: Deceased, kind: RuntimeKind | "auto", runtimeDir: stri
   if (!own || (await isFollowed(gone))) return "succeeded";
   await using runtime = await runtimeOf(gone, kind, runtimeDir);
   return await new Vigil(runtime, gone).run();
+}
+
+/** It was killed before it had a name, and so before it could make anything. */
+function removeBeginnings(dir: string): Outcome {
+  removeEmbeddedDir(dir);
+  return "clean";
 }
 
 /** A manager that was left the choice runs on with processes where some were left to it. */

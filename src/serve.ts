@@ -16,8 +16,8 @@ import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
 import { VERSION } from "./base/version.ts";
 import type { EmbeddedManager } from "./front/opening.ts";
-import { startCaretaker } from "./manager/caretaker.ts";
-import { type Guard, openDataDir } from "./manager/data-dir.ts";
+import { type Caretaker, startCaretaker } from "./manager/caretaker.ts";
+import { type DataDir, openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
@@ -58,10 +58,11 @@ async function serve(asked: Arguments): Promise<void> {
   const log = createLog({ level: settings.logLevel, format: settings.logFormat });
   const signalled = untilSignalled(asked.stdinExit, log);
   const path = asked.dataDir ?? dataDir(process.env);
-  const guard = guardFor(settings, path);
-  const dir = asked.background
-    ? markBackground(openDataDir(path, log, guard))
-    : await openInPlaceOfBackground(path, log, guard);
+  const dir = await openGuarded(settings, path, path, async (caretaker) =>
+    asked.background
+      ? markBackground(openDataDir(path, log, caretaker))
+      : await openInPlaceOfBackground(path, log, caretaker),
+  );
   if (asked.background && settings.runtime === "auto" && (await processesRun(dir))) {
     settings = mergeSettings({ ...asked.settings, runtime: "process" }, config.manager);
   }
@@ -90,7 +91,7 @@ export async function embeddedManager(): Promise<EmbeddedManager> {
   const settings = { ...merged, stopServersOnExit: true, cleanupInterval: 0, maxAge: 0 };
   const shared = asked.dataDir ?? dataDir(process.env);
   const own = join(shared, DATA_FILE.embedded, randomUUID().slice(0, 8));
-  const dir = openDataDir(own, SILENT, guardFor(settings, shared));
+  const dir = await openGuarded(settings, own, shared, async (caretaker) => openDataDir(own, SILENT, caretaker));
   const close = () => {
     dir.close();
     rmSync(own, { recursive: true, force: true });
@@ -120,8 +121,20 @@ async function processesRun({ path, instance }: ManagerOptions["dataDir"]): Prom
   return found.some(({ state }) => state === "running");
 }
 
-function guardFor({ runtime }: Settings, runtimeDir: string): Guard {
-  return (dir, instance) => startCaretaker({ dir, instance, runtime, runtimeDir });
+/** Whoever is to clean up after a kill is there before there is anything. */
+async function openGuarded(
+  { runtime }: Settings,
+  dir: string,
+  runtimeDir: string,
+  open: (caretaker: Caretaker | undefined) => Promise<DataDir>,
+): Promise<DataDir> {
+  const caretaker = startCaretaker({ dir, runtime, runtimeDir });
+  try {
+    return await open(caretaker);
+  } catch (error) {
+    caretaker?.dismiss();
+    throw error;
+  }
 }
 
 /** Owns the data directory from here on. */

@@ -133,6 +133,11 @@ export class BridgeLink {
     this.wake();
   }
 
+  /** Now, and not only after another third of it. */
+  renewLease(): void {
+    if (this.control && !this.control.ended) this.renew(this.control);
+  }
+
   close(): void {
     clearTimeout(this.renewal);
     this.stopped.abort();

@@ -88,6 +88,11 @@ export class Contact {
     this.link?.dismiss(session);
   }
 
+  /** Whose it is may have changed, and with that its lease. */
+  renewLease(): void {
+    this.link?.renewLease();
+  }
+
   /** Something has changed: what the bridge says now counts, not what it says at the next interval. */
   probeNow(): void {
     this.link?.probeNow();

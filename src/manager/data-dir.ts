@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { DATA_FILE, SOCKET_PATH_BYTES_MAX } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import type { Caretaker } from "./caretaker.ts";
 import { replaceFile } from "./files.ts";
 import { DataLock } from "./lock.ts";
 
@@ -31,15 +32,12 @@ export interface DataDir {
   close(): void;
 }
 
-/** Who looks after what is left when this process is killed; `dismiss` when it ends in order. */
-export type Guard = (path: string, instance: string) => { dismiss(): void } | undefined;
-
 /**
  * Makes or opens the directory and locks it. Faults: `conflict` (another manager has it), `forbidden` (not ours or not
- * writable). A damaged file is moved aside and made anew: the manager starts, whatever it finds. `guard` begins before there
- * is anything that could be left outside of the directory, and is dismissed after all else.
+ * writable). A damaged file is moved aside and made anew: the manager starts, whatever it finds. `caretaker` is told the
+ * instance before there is anything of it elsewhere, and dismissed after all else.
  */
-export function openDataDir(path: string, log: Log, guard?: Guard): DataDir {
+export function openDataDir(path: string, log: Log, caretaker?: Caretaker): DataDir {
   makePrivate(path);
   const lock = DataLock.take(path);
   try {
@@ -55,7 +53,7 @@ export function openDataDir(path: string, log: Log, guard?: Guard): DataDir {
     const bearer = keep(DATA_FILE.token, () => Buffer.from(`${token()}\n`), matches(TOKEN));
     const instance = keep(DATA_FILE.instance, () => Buffer.from(`${newInstance()}\n`), matches(INSTANCE));
     mkdirSync(join(path, DATA_FILE.logs), { recursive: true, mode: 0o700 });
-    const guardian = guard?.(path, instance.toString().trim());
+    caretaker?.remember(instance.toString().trim());
     const socket = placeSocket(path);
     let open = true;
     return {
@@ -70,7 +68,7 @@ export function openDataDir(path: string, log: Log, guard?: Guard): DataDir {
         open = false;
         socket.remove();
         lock.release();
-        guardian?.dismiss();
+        caretaker?.dismiss();
       },
     };
   } catch (error) {

@@ -3,9 +3,14 @@
  * then it is removed here, once nothing on the engine needs its key any more.
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { DATA_FILE } from "../base/data-dir.ts";
 import { borrowLock } from "./lock.ts";
+
+/** The directory of a manager that is gone, if it is of that kind; the shared one is everybody's. */
+export function removeEmbeddedDir(dir: string): void {
+  if (basename(dirname(dir)) === DATA_FILE.embedded) rmSync(dir, { recursive: true, force: true });
+}
 
 /** `needed`: data directories of which something is left. Never throws; what cannot be removed is tried again. */
 export function removeEmbeddedDirs(home: string, needed: ReadonlySet<string>): void {

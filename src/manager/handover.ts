@@ -8,7 +8,8 @@ import { DATA_FILE } from "../base/data-dir.ts";
 import { sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import { type DataDir, type Guard, openDataDir } from "./data-dir.ts";
+import type { Caretaker } from "./caretaker.ts";
+import { type DataDir, openDataDir } from "./data-dir.ts";
 import { replaceFile } from "./files.ts";
 
 /** The one that goes has 5 s for what is in flight, and some for its engine. */
@@ -19,12 +20,16 @@ const POLL_MS = 50;
  * Opens the directory, after the end of a background manager that has it. Faults: those of `openDataDir`; `conflict` when
  * the manager that has it is there to stay.
  */
-export async function openInPlaceOfBackground(path: string, log: Log, guard: Guard): Promise<DataDir> {
+export async function openInPlaceOfBackground(
+  path: string,
+  log: Log,
+  caretaker: Caretaker | undefined,
+): Promise<DataDir> {
   const until = performance.now() + ROOM_MS;
   let asked = false;
   for (;;) {
     try {
-      return openDataDir(path, log, guard);
+      return openDataDir(path, log, caretaker);
     } catch (error) {
       const fault = Fault.from(error);
       const pid = fault.kind === "conflict" ? fault.data?.pid : undefined;

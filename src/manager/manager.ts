@@ -152,6 +152,8 @@ export class Manager implements AsyncDisposable {
     server.pinned = true;
     if (spec.session !== "container") await this.registry.placements.end(name, false, deadline);
     await server.start(spec, BY_NAME, report, deadline);
+    // What sessions have made is the manager's own from now on.
+    server.contact.renewLease();
     this.registry.placements.started(name);
     return this.registry.view(server);
   }

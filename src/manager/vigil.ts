@@ -2,8 +2,8 @@
  * After the end of a manager that nobody follows: waits until what it has left has ended by its lease, and removes it
  * with the reaper's own code. Leaves everything to the next manager as soon as there is one.
  */
-import { existsSync, rmSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { DATA_FILE } from "../base/data-dir.ts";
 import { Deadline, sleep } from "../base/deadline.ts";
 import { SILENT } from "../base/log.ts";
@@ -13,6 +13,7 @@ import type { ProcessIdentity } from "../runtime/process/identity.ts";
 import type { Instance, Runtime } from "../runtime/runtime.ts";
 import { Cleanup } from "./cleanup.ts";
 import { removeSocket } from "./data-dir.ts";
+import { removeEmbeddedDir } from "./embedded-dirs.ts";
 import { EventLog } from "./events.ts";
 import type { Found } from "./evidence.ts";
 import { LifecycleLog } from "./lifecycle.ts";
@@ -23,6 +24,7 @@ const SETTLE_MS = 3_000;
 /** Less than a new manager waits for the lock, which a pass holds. */
 const PASS_MS = 8_000;
 const LOOK_MS = 250;
+const BORROWED_MS = 15_000;
 /** In which a manager that has come has a caretaker of its own. */
 const SUCCESSION_MS = 2_000;
 /** Without word of a change: what a stream of events has lost, and an engine that did not answer. */
@@ -118,11 +120,18 @@ export class Vigil {
   private async finish(): Promise<Outcome> {
     const { dir, instance } = this.gone;
     // Without its directory there can be no next manager that would be disturbed.
-    using lock = existsSync(dir) ? borrowLock(dir) : NO_LOCK;
-    if (!lock) return "succeeded";
+    const attempt = () => (existsSync(join(dir, DATA_FILE.instance)) ? borrowLock(dir) : NO_LOCK);
+    let borrowed = attempt();
+    // Others who clean up have it for moments.
+    for (const until = performance.now() + BORROWED_MS; !borrowed && performance.now() < until; borrowed = attempt()) {
+      if (await this.succeeded()) return "succeeded";
+      await sleep(LOOK_MS);
+    }
+    using lock = borrowed;
+    if (!lock) return "kept";
     await this.runtime.clean(instance, Deadline.in(PASS_MS)).catch(() => {});
     removeSocket(dir);
-    if (basename(dirname(dir)) === DATA_FILE.embedded) rmSync(dir, { recursive: true, force: true });
+    removeEmbeddedDir(dir);
     return "clean";
   }
 

@@ -133,7 +133,7 @@ class Life implements AsyncDisposable {
   async kill(): Promise<number> {
     let killed = 0;
     for (let quiet = 0; quiet < 3;) {
-      const pids = this.marked().filter((pid) => !isCaretaker(pid));
+      const pids = this.marked().filter((pid) => !isCaretaker(pid) && !isUnborn(pid));
       quiet = pids.length === 0 ? quiet + 1 : 0;
       for (const pid of pids.toSorted(() => this.options.next() - 0.5)) {
         if (/\0(serve|--embedded)\0/.test(commandOf(pid))) this.managers.add(pid);
@@ -249,6 +249,13 @@ function pids(): number[] {
 
 function isCaretaker(pid: number): boolean {
   return commandOf(pid).includes("\0caretaker\0");
+}
+
+/** Forked and not yet become what it is to be, such as a caretaker: it still looks like its parent. */
+function isUnborn(pid: number): boolean {
+  const parent = /^PPid:\s+(\d+)/m.exec(readProc(pid, "status"))?.[1];
+  const command = commandOf(pid);
+  return parent !== undefined && command.startsWith(BINARY) && commandOf(Number(parent)) === command;
 }
 
 function isClient(pid: number): boolean {
