@@ -10,7 +10,8 @@ import { ClientLink } from "./client-link.ts";
 import { attachedFrame, isFarewell, obey, refusalOf, serve } from "./control.ts";
 import { Inlet, type InletEvents } from "./inlet.ts";
 import type { LongLine } from "./lines.ts";
-import { type Peer, Session } from "./session.ts";
+import type { Peer } from "./peer.ts";
+import { Session } from "./session.ts";
 import { type AttachFrame, type DialerFrame, type ExitReport, LIMITS, parseDialerFrame } from "./wire.ts";
 
 /**

@@ -27,6 +27,8 @@ export class Drops {
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     // Blank lines are common, harmless and say nothing.
     if (why === "blank line") return;
+    // A flood does not ask for the time at every line.
+    if (this.told > TOLD_PER_WINDOW && this.total % 256 !== 0) return;
     const now = performance.now();
     if (now >= this.windowEndsAt) {
       this.windowEndsAt = now + WINDOW_MS;

@@ -7,26 +7,12 @@ import { Checkup, type Patient } from "./checkup.ts";
 import type { SessionEvents, ServerProcess } from "./child.ts";
 import { Drops } from "./drops.ts";
 import { Patience } from "./patience.ts";
+import type { Peer } from "./peer.ts";
 import type { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
 import { Traffic } from "./traffic.ts";
+import { Turns } from "./turns.ts";
 import { type ExitReport, LIMITS } from "./wire.ts";
-
-/** The client's end, as the session sees it. */
-export interface Peer {
-  /** Bytes that wait for the client to read. */
-  readonly queuedBytes: number;
-  write(bytes: Uint8Array): void;
-  /** Stops reading from the client until `release`. Both idempotent. */
-  hold(): void;
-  release(): void;
-  /** The server has ended; the last words are written. The report follows, then the connection ends. */
-  finish(report: ExitReport): void;
-  /** Another connection has taken the session over. */
-  replaced(): void;
-  /** Takes nothing any more: the connection is cut. */
-  cut(why: string): void;
-}
 
 export interface SessionHost {
   readonly messageBytes: number;
@@ -46,6 +32,10 @@ export class Session implements Patient {
   readonly drops: Drops;
   readonly checkup = new Checkup(this);
   private readonly fromServer: Sieve;
+  private readonly turns = new Turns(
+    (bytes) => this.fromServer.push(bytes),
+    () => this.worked(),
+  );
   private child: ServerProcess | undefined;
   /** What the client has sent before there was a server. */
   private early: Uint8Array[] = [];
@@ -227,7 +217,11 @@ export class Session implements Patient {
 
   private output(chunk: Uint8Array): void {
     if (this.ignoredBytes !== undefined && this.child?.shared !== true) return this.ignore(chunk);
-    this.fromServer.push(chunk);
+    this.turns.push(chunk);
+    this.worked();
+  }
+
+  private worked(): void {
     this.flush();
     this.balance();
   }
@@ -261,7 +255,8 @@ export class Session implements Patient {
     const clientFull = (peer?.queuedBytes ?? 0) >= queueBytes;
     const serverFull = (child?.queuedBytes ?? 0) >= queueBytes;
     const ignored = (this.ignoredBytes ?? 0) > IGNORED_BYTES_MAX;
-    if (ignored || clientFull || this.patience?.exhausted(peer !== undefined, serverFull)) child?.pauseOutput();
+    const ahead = this.patience?.exhausted(peer !== undefined, serverFull);
+    if (ignored || clientFull || ahead || this.turns.busy) child?.pauseOutput();
     else child?.resumeOutput();
     // Errors for the client's own lines go into the client's queue: they must not grow it without end either.
     if (clientFull || serverFull) peer?.hold();
@@ -280,6 +275,7 @@ export class Session implements Patient {
   private ended(report: ExitReport): void {
     clearTimeout(this.drainTimer);
     // A last line without a newline may be a message.
+    this.turns.finish();
     this.fromServer.end();
     this.flush();
     const { session: _, reason, ...data } = report;
