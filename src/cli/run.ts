@@ -35,6 +35,7 @@ const options = v.object({
   session: v.optional(v.picklist(["process", "shared", "container"], "expected process, shared or container")),
   spare: figure,
   idleStop: v.optional(v.string()),
+  sessionIdle: v.optional(v.string()),
   maxSessions: figure,
   timeout: timeoutOption,
 });
@@ -70,6 +71,7 @@ export const run = command({
       )
       .option("--spare <number>", "server processes kept started ahead, for sessions to come (default: 0)")
       .option("--idle-stop <duration>", "stop it when nobody has used it for so long; the next use starts it again")
+      .option("--session-idle <duration>", "give up a client's session after so long without a request")
       .option("--max-sessions <number>", "sessions at the same time (default: 256)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
   examples: [
@@ -129,6 +131,7 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("session", given.session),
     ...present("spare", given.spare),
     ...present("idleStop", given.idleStop),
+    ...present("sessionIdle", given.sessionIdle),
     ...present("maxSessions", given.maxSessions),
   };
 }

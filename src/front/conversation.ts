@@ -10,7 +10,7 @@
 import { classify, type Envelope, type IdKey, idText } from "../../bridge/envelope.ts";
 import { LineSplitter, type OnLine, RangeJoiner } from "../../bridge/lines.ts";
 import { LIMITS } from "../../bridge/wire.ts";
-import { cancelledId, eachLine, hasId, isInitialized } from "./lines.ts";
+import { askedIn, cancelledId, eachLine, hasId, isInitialized } from "./lines.ts";
 import type { Manifest } from "./manifest.ts";
 import { Questions } from "./questions.ts";
 import { Repeats } from "./repeats.ts";
@@ -66,6 +66,12 @@ export class Conversation {
     // A client of the 2026-07-28 era may begin with what it wants.
     const begun = this.established || (!legacy && this.requests > openers);
     return begun && !unrepeatable;
+  }
+
+  /** Nothing is under way or kept up, not even half a line, and a new server process can be told all that there is. */
+  get quiet(): boolean {
+    const { ids, questions, setup, fromClient } = this;
+    return ids.size + questions.size + setup.subscriptions.size + fromClient.pendingBytes === 0 && this.repeatable;
   }
 
   /** Whether what the server says has to go through `filter`. */
@@ -165,7 +171,8 @@ export class Conversation {
    */
   ended(undelivered: readonly Uint8Array[] = []): { unanswered: string[]; notices: string; again: Uint8Array[] } {
     this.replay = undefined;
-    const { ids: unknown, lines } = this.undelivered(undelivered);
+    const { ids: unknown, lines } = askedIn(undelivered, (id) => this.ids.has(id));
+    this.lines += lines.length;
     this.setup.ended(unknown);
     this.options.manifest?.ended(unknown);
     const delivered = [...this.ids].filter((id) => !unknown.has(id));
@@ -173,21 +180,6 @@ export class Conversation {
     const ids = delivered.filter((id) => !repeated?.has(id));
     for (const id of ids) this.ids.delete(id);
     return { unanswered: ids.map(idText), notices: this.questions.ended(), again: lines };
-  }
-
-  /** The client's requests and notifications among bytes that were sent; not its answers, which were for the last process. */
-  private undelivered(ranges: readonly Uint8Array[]): { ids: Set<IdKey>; lines: Uint8Array[] } {
-    const ids = new Set<IdKey>();
-    const lines: Uint8Array[] = [];
-    eachLine(ranges, (bytes, start, end) => {
-      const envelope = classify(bytes, start, end);
-      const own = envelope.kind === "request" && this.ids.has(envelope.id);
-      if (own) ids.add(envelope.id);
-      const notice = envelope.kind === "notification" && !isInitialized(bytes, start, end);
-      if (own || notice) lines.push(bytes.subarray(start, end + 1));
-    });
-    this.lines += lines.length;
-    return { ids, lines };
   }
 
   /** The ids of all requests without an answer as JSON texts, oldest first; they count as answered from now on. */

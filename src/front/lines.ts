@@ -1,6 +1,6 @@
 /** Looking at lines of the client that are ranges of bytes already. Pure: no I/O. */
 import * as v from "valibot";
-import type { IdKey } from "../../bridge/envelope.ts";
+import { classify, type IdKey } from "../../bridge/envelope.ts";
 import { LineSplitter, type OnLine } from "../../bridge/lines.ts";
 import { LIMITS } from "../../bridge/wire.ts";
 import { parseJson } from "./messages.ts";
@@ -16,6 +16,23 @@ const ID = Buffer.from('"id"');
 export function eachLine(ranges: readonly Uint8Array[], onLine: OnLine): void {
   const splitter = new LineSplitter(LIMITS.messageBytesMax, () => {});
   for (const range of ranges) splitter.push(range, onLine);
+}
+
+/** The client's open requests and its notifications among bytes that were sent; not its answers, which were for the last process. */
+export function askedIn(
+  ranges: readonly Uint8Array[],
+  isOpen: (id: IdKey) => boolean,
+): { ids: Set<IdKey>; lines: Uint8Array[] } {
+  const ids = new Set<IdKey>();
+  const lines: Uint8Array[] = [];
+  eachLine(ranges, (bytes, start, end) => {
+    const envelope = classify(bytes, start, end);
+    const own = envelope.kind === "request" && isOpen(envelope.id);
+    if (own) ids.add(envelope.id);
+    const notice = envelope.kind === "notification" && !isInitialized(bytes, start, end);
+    if (own || notice) lines.push(bytes.subarray(start, end + 1));
+  });
+  return { ids, lines };
 }
 
 /** What has no id answers and asks nothing: that saves the parser for most notifications. */

@@ -8,9 +8,11 @@ import { Fault } from "../base/fault.ts";
 import type { ProgressView } from "../model/views.ts";
 import type { Session, SessionEnd } from "../transport/session.ts";
 import type { Conversation } from "./conversation.ts";
+import { faultOf } from "./ending.ts";
 import { sentence } from "./messages.ts";
 import type { Opening } from "./opening.ts";
 import { Pace, type Step } from "./pace.ts";
+import { Repose } from "./repose.ts";
 import { isStopped } from "./stopped.ts";
 
 /** A new server process answers the handshake that an earlier one has answered within this time. */
@@ -31,6 +33,7 @@ const LASTING: ReadonlySet<string> = new Set([
   "not-found",
   "conflict",
   "unsupported",
+  "exhausted",
   "internal",
 ]);
 
@@ -65,14 +68,17 @@ export class Link {
   private restsUntil = 0;
   private reviving = false;
   private joining: PromiseWithResolvers<void> | undefined;
+  private readonly repose: Repose;
   private withheld: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly opening: Pick<Opening, "open" | "cancel" | "epitaph">,
+    private readonly opening: Pick<Opening, "open" | "cancel" | "giveUp" | "idleMs" | "epitaph">,
     private readonly conversation: Conversation,
     private readonly events: LinkEvents,
     private readonly warn: (message: string) => void,
-  ) {}
+  ) {
+    this.repose = new Repose(conversation, () => this.giveUp());
+  }
 
   /** The session that the client's bytes go to. */
   get current(): Session | undefined {
@@ -117,6 +123,7 @@ export class Link {
   /** The end, from the client's side. Idempotent. */
   close(): void {
     this.state = "over";
+    this.repose.end();
     clearTimeout(this.withheld);
     this.opening.cancel();
     this.session?.detach();
@@ -127,6 +134,7 @@ export class Link {
   }
 
   private opened(session: Session): void {
+    this.repose.begin(this.opening.idleMs);
     this.session = session;
     this.openedAt = performance.now();
     this.state = "open";
@@ -176,6 +184,20 @@ export class Link {
     this.conversation.holding = true;
     this.events.interrupted(fault, end.why === "exit" ? end.undelivered : []);
     void this.revive(fault, this.pace.next(this.conversation.served, performance.now() - this.openedAt));
+  }
+
+  /** Nobody serves until somebody asks; the client notices nothing. */
+  private giveUp(): void {
+    const { session } = this;
+    if (!session || this.state !== "open" || !this.events.wanted()) return;
+    this.session = undefined;
+    session.detach();
+    this.opening.giveUp();
+    this.conversation.holding = true;
+    this.fault = GIVEN_UP;
+    this.events.interrupted(GIVEN_UP, []);
+    this.restsUntil = 0;
+    this.state = "resting";
   }
 
   private exitCode(end: SessionEnd, fault: Fault): number {
@@ -266,21 +288,5 @@ export class Link {
   }
 }
 
+const GIVEN_UP = new Fault("unreachable", "the session was given up: nothing was asked for a while");
 const RECONNECT = { hint: "Reconnect the client to begin anew." };
-
-/** `epitaph`: what is known of the end, in words, where the bridge could not say. */
-function faultOf(end: SessionEnd, epitaph?: string): Fault {
-  if (end.why === "detached") return new Fault("cancelled", `the session has ended; ${UNKNOWN}`);
-  if (end.why === "lost") {
-    const { fault } = end;
-    return new Fault(fault.kind, `${epitaph ?? fault.message}; ${UNKNOWN}`, {
-      ...(fault.hint === undefined ? {} : { hint: fault.hint }),
-      ...(fault.data === undefined ? {} : { data: fault.data }),
-      cause: fault,
-    });
-  }
-  const { code, signal, oom, reason, stderr } = end.report;
-  return new Fault("server-failed", reason, { data: { code, signal, oom, stderr } });
-}
-
-const UNKNOWN = "whether the request was carried out is not known";

@@ -36,7 +36,14 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
   const manifest = !(asked instanceof Fault) && asked.manifest ? new Manifest(`${prefix}m`) : undefined;
   const opening =
     asked instanceof Fault
-      ? { open: () => Promise.reject(asked), cancel: () => {}, close: async () => {}, epitaph: undefined }
+      ? {
+          open: () => Promise.reject(asked),
+          cancel: () => {},
+          giveUp: () => {},
+          idleMs: undefined,
+          close: async () => {},
+          epitaph: undefined,
+        }
       : new Opening(asked, manifest, embedded, warn);
   const repeat = !(asked instanceof Fault) && asked.retryIdempotent;
   const relay = new Relay(opening, { prefix, repeat, manifest }, warn);

@@ -106,6 +106,17 @@ export class Opening {
     }
   }
 
+  /** After so long without a request the session is to be given up; undefined: never. */
+  get idleMs(): number | undefined {
+    return this.grant?.idleMs;
+  }
+
+  /** The session is not needed now. What its server has taught us goes with it; the next `open` begins another one. */
+  giveUp(): void {
+    const { source, grant } = this;
+    if (grant) void this.teach().then(() => source?.release(grant.session).catch(() => {}));
+  }
+
   /** Ends an `open` that is under way; it then rejects. */
   cancel(): void {
     clearTimeout(this.silence.timer);

@@ -19,6 +19,11 @@ export class Questions {
   /** `prefix` begins the ids that are given here; no server may use it. */
   constructor(private readonly prefix: string) {}
 
+  /** Questions that the client has not answered. */
+  get size(): number {
+    return this.open.size;
+  }
+
   /** Neither side's messages need be looked at for our sake, beyond `ask` and `answer`. */
   get plain(): boolean {
     return this.stale.size === 0;

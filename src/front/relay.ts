@@ -48,7 +48,7 @@ export class Relay {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    opening: Pick<Opening, "open" | "cancel" | "epitaph">,
+    opening: Pick<Opening, "open" | "cancel" | "giveUp" | "idleMs" | "epitaph">,
     options: ConversationOptions,
     private readonly warn: (message: string) => void,
   ) {

@@ -78,7 +78,8 @@ export class Reception {
       data: { session, reused },
     });
     const { addresses } = server.view();
-    return { session, server: name, addresses, token: server.token(), messageBytes: spec.limits.message };
+    const idle = spec.sessionIdle === "none" ? {} : { idleMs: spec.sessionIdle };
+    return { session, server: name, addresses, token: server.token(), messageBytes: spec.limits.message, ...idle };
   }
 
   private closed({ session, server, kind }: SessionView, how: string): void {

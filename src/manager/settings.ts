@@ -4,8 +4,8 @@ import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import { managerSection, type ManagerSection } from "../model/config.ts";
 
-/** Clients give up on a server that does not answer within 60 s: before that they are told why. */
-const BUDGET_WAIT_MS = 45_000;
+/** A front holds what its client asks for 30 s: before that it is to know why there is no server. */
+const BUDGET_WAIT_MS = 25_000;
 
 type Environment = Record<string, string | undefined>;
 
@@ -98,7 +98,7 @@ const OPTIONS: Option[] = [
     field: "budget.wait",
     kind: "seconds",
     value: "SECONDS",
-    help: "how long a start waits for room when all are in use (45)",
+    help: "how long a start waits for room when all are in use (25)",
   },
   { flag: "--idle-exit", field: "idleExit", kind: "number", value: "SECONDS", help: "end when nobody needs it" },
   { flag: "--stdin-exit", field: "stdinExit", kind: "switch", help: "end when stdin does" },

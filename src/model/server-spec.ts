@@ -119,6 +119,8 @@ export const serverBody = v.strictObject({
   start: v.optional(v.picklist(["on-demand", "always"]), "on-demand"),
   /** Stopped when nobody has had a session with it for so long; the next use starts it again. Not with `start: always`. */
   idleStop: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), "none"),
+  /** A session of `linkspan mcp` without a request for so long is given up; its next request opens another one. */
+  sessionIdle: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), "none"),
   /** Sessions at the same time, whoever has them. */
   maxSessions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256)), 256),
 });
@@ -127,7 +129,7 @@ export const serverBody = v.strictObject({
  * Fields that say when something runs and for how many, not what. What runs already goes on when they change, and two
  * definitions that differ in nothing else share one container.
  */
-export const SCHEDULING = ["start", "idleStop", "maxSessions"] as const;
+export const SCHEDULING = ["start", "idleStop", "sessionIdle", "maxSessions"] as const;
 
 export const serverSpec = v.strictObject({ name, ...serverBody.entries });
 

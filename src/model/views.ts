@@ -50,6 +50,8 @@ export const sessionGrant = v.object({
   addresses: v.array(address),
   token: v.string(),
   messageBytes: count,
+  /** A front gives the session up after so long without a request; absent: never. */
+  idleMs: v.optional(count),
 });
 export type SessionGrant = v.InferOutput<typeof sessionGrant>;
 

@@ -33,7 +33,7 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     stopServersOnExit: false,
     cleanupInterval: 300_000,
     maxAge: 3_600_000,
-    budget: { wait: 45_000 },
+    budget: { wait: 25_000 },
     logLevel: "info",
     logFormat: "text",
   });
