@@ -6,7 +6,7 @@ import { commands, conclude, Model } from "./machine/commands.ts";
 import { World } from "./machine/world.ts";
 
 /** `npm run soak` has more of them. */
-const RUNS = Number(process.env.LINKSPAN_MACHINE_RUNS ?? 200);
+const RUNS = Number(process.env.LINKSPAN_MACHINE_RUNS ?? 150);
 
 test("whatever happens to a session, each message arrives once and in order, or the session has one clear end", async () => {
   await fc.assert(

@@ -135,7 +135,7 @@ function write(model: Model, world: World, text: string): void {
 
 function serverSays(n: number, bytes: number, chunk: number): Command {
   return new Step(`say(${n}, ${bytes}, ${chunk})`, (model, { server }) => {
-    if (!server || server.ended) return;
+    if (!server?.free) return;
     let text = "";
     for (let i = 0; i < n; i++) {
       const line = `{"jsonrpc":"2.0","method":"s${model.number++}","params":"${"z".repeat(bytes)}"}`;
@@ -147,7 +147,7 @@ function serverSays(n: number, bytes: number, chunk: number): Command {
 }
 
 function answer(model: Model, { server }: World): void {
-  if (!server || server.ended) return;
+  if (!server?.free) return;
   for (const line of server.lines) {
     const id = idOf(line);
     if (id === undefined || model.answered.has(id)) continue;

@@ -48,6 +48,11 @@ class Server implements ServerProcess {
     return this.input.reduce((sum, { length }) => sum + length, 0);
   }
 
+  /** It waits for nobody to take what it has said. */
+  get free(): boolean {
+    return !this.ended && this.output.length === 0;
+  }
+
   write(bytes: Uint8Array): void {
     if (this.reading) this.splitter.push(bytes);
     else this.input.push(bytes);
