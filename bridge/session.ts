@@ -10,7 +10,7 @@ import { Patience } from "./patience.ts";
 import type { Peer } from "./peer.ts";
 import type { Replay } from "./replay.ts";
 import { Sieve } from "./sieve.ts";
-import { Traffic } from "./traffic.ts";
+import { OUTCOME, Traffic } from "./traffic.ts";
 import { Turns } from "./turns.ts";
 import { type ExitReport, LIMITS } from "./wire.ts";
 
@@ -205,7 +205,7 @@ export class Session implements Patient {
 
   /** The server cannot be started: JSON-RPC errors for all that was asked already, as lines. */
   failed(message: string): string {
-    return this.traffic.abandon({ message, data: { kind: "server-failed" } }).join("");
+    return this.traffic.abandon(`${message}; ${OUTCOME.undone}`).join("");
   }
 
   /** Ends the server within `budgetMs`. Requests that it does not answer in time are answered with an error. */
@@ -279,7 +279,7 @@ export class Session implements Patient {
     this.fromServer.end();
     this.flush();
     const { session: _, reason, ...data } = report;
-    const lines = this.traffic.abandon({ message: reason, data: { kind: "server-failed", ...data } });
+    const lines = this.traffic.abandon(`${reason}; ${OUTCOME.unknown}`, data);
     this.toClient(encoder.encode(lines.join("")));
     this.report = report;
     const summary = this.drops.summary();

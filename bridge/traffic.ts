@@ -56,11 +56,11 @@ export const CODES = {
   serverFailed: -32052,
 };
 
-export interface Failure {
-  message: string;
-  /** Becomes `error.data`. */
-  data: Record<string, unknown>;
-}
+/** Whether a request may be made again is the client's to judge: it hears what is known of it. */
+export const OUTCOME = {
+  unknown: "whether the request was carried out is not known",
+  undone: "the request was not carried out",
+};
 
 export class Traffic {
   /** Requests of the client that the server has not answered. */
@@ -144,12 +144,12 @@ export class Traffic {
     this.events.settled();
   }
 
-  /** JSON-RPC errors for all requests in flight, as lines; none is in flight afterwards. */
-  abandon(failure: Failure): string[] {
+  /** JSON-RPC errors for all requests in flight, as lines; none is in flight afterwards. `details` are for `error.data`. */
+  abandon(message: string, details: Record<string, unknown> = {}): string[] {
     const ids = this.calls.takeAll();
     // The data of one error may have kilobytes of stderr: with very many requests only the message is repeated.
-    const data = ids.length <= 100 ? failure.data : { kind: "server-failed" };
-    return ids.map((id) => errorLine(idText(id), CODES.serverFailed, failure.message, data));
+    const data = { kind: "server-failed", ...(ids.length <= 100 ? details : {}) };
+    return ids.map((id) => errorLine(idText(id), CODES.serverFailed, message, data));
   }
 
   private begin(id: IdKey): boolean {
