@@ -1,4 +1,6 @@
 /** The listening socket: accepts, caps, and hands every event to its connection. */
+import { closeSync, openSync } from "node:fs";
+import { devNull } from "node:os";
 import type { Bridge } from "./bridge.ts";
 import type { ClientEvents, ClientSocket } from "./client.ts";
 import { Connection } from "./connection.ts";
@@ -31,7 +33,9 @@ export function listen(bridge: Bridge): Listener {
     data: undefined,
     socket: {
       open(socket) {
-        if (open.size >= LIMITS.connections) return refuse(socket);
+        if (open.size >= LIMITS.connections)
+          return refuse(socket, `the bridge has ${LIMITS.connections} connections already`);
+        if (!oneMore()) return refuse(socket, "the bridge has no file descriptors left");
         socket.setNoDelay(true);
         socket.setKeepAlive(true, KEEPALIVE_MS);
         const connection = new Connection(socket, bridge);
@@ -84,8 +88,17 @@ export function listen(bridge: Bridge): Listener {
   };
 }
 
-function refuse(socket: ClientSocket): void {
-  const message = `the bridge has ${LIMITS.connections} connections already`;
+/** Whether anything can still be opened. With the last descriptor in use, accepting would be tried again and again. */
+function oneMore(): boolean {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function refuse(socket: ClientSocket, message: string): void {
   socket.write(formatFrame({ link: "error", kind: "exhausted", message }));
   socket.end();
 }

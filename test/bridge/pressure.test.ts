@@ -1,6 +1,6 @@
 /** Floods and slow readers on every side: memory stays bounded, nothing is lost or doubled, other sessions go on. */
 import { describe, expect, test } from "bun:test";
-import { fixture, type LineClient, TestBridge } from "../support/bridge.ts";
+import { fixture, type LineClient, TestBridge, TOKEN } from "../support/bridge.ts";
 import { until } from "../support/until.ts";
 
 const OBEDIENT = fixture("obedient-server.ts");
@@ -169,4 +169,22 @@ describe("a server that does not read", () => {
     expect(await peakDuring(bridge, work())).toBeLessThan(80 * MIB);
     expect(client.lines.every((got) => `${got}\n` === line)).toBe(true);
   }, 40_000);
+});
+
+test("with no descriptors left new clients are refused, a session that is there goes on", async () => {
+  await using bridge = await TestBridge.start(fixture("obedient-server.ts"), {
+    launcher: ["prlimit", "--nofile=48:48"],
+  });
+  const client = await bridge.attach();
+  const others = await Promise.all(Array.from({ length: 48 }, () => bridge.connect()));
+  const said = (other: LineClient) => other.lines.some((line) => line.includes('"kind":"exhausted"'));
+  await until("refusals", () => others.some(said));
+  client.request(1, "echo", { text: "still here" });
+  expect(await client.message()).toMatchObject({ id: 1 });
+  for (const other of others) other.destroy();
+  await until("a client that is served again", async () => {
+    const late = await bridge.connect();
+    late.send({ link: "attach", version: 1, token: TOKEN });
+    return (await late.line()).startsWith('{"link":"attached"');
+  });
 });
