@@ -89,9 +89,10 @@ export class Session implements Patient {
     return this.child?.queuedBytes ?? 0;
   }
 
-  /** What waits for either side, or is kept for a resume. */
+  /** What waits for either side, or is kept for a resume; not what waits for a server that others fill, too. */
   get waitingBytes(): number {
-    return Math.max(this.peer?.queuedBytes ?? 0, this.replay?.keptBytes ?? 0) + this.unreadBytes;
+    const unread = this.child?.shared ? 0 : this.unreadBytes;
+    return Math.max(this.peer?.queuedBytes ?? 0, this.replay?.keptBytes ?? 0) + unread;
   }
 
   tell(line: string): void {

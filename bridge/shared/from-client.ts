@@ -2,7 +2,7 @@
 import { classify, type IdKey, idText, NULL_ID } from "../envelope.ts";
 import { type Edit, inOrder } from "./gather.ts";
 import type { Guest } from "./guest.ts";
-import { capabilitiesOf } from "./handshake.ts";
+import { capabilitiesOf, versionEdits, versionToAsk } from "./handshake.ts";
 import { elementsOf, type Span, stringOf, textAt } from "./json.ts";
 import { levelOf } from "./levels.ts";
 import { type Found, find, idKeyAt, type Message, Names, pick, readMessage, subscriptionAt } from "./message.ts";
@@ -105,24 +105,23 @@ export class FromClient {
     const { bytes } = message;
     const declared = params.capabilities && capabilitiesOf(bytes, params.capabilities);
     guest.capabilities = declared?.names ?? new Set();
-    if (handshake.done) return handshake.reply(guest, key);
+    const asks = params.protocolVersion && stringOf(bytes, params.protocolVersion);
+    if (handshake.done) return handshake.reply(guest, key, asks);
     if (handshake.era === "modern") {
       const text =
         "this shared server serves clients of the protocol version 2026-07-28; it cannot be initialized as well";
-      const requested = params.protocolVersion && stringOf(bytes, params.protocolVersion);
-      return guest.out.text(refusal(key, "version", text, { supported: ["2026-07-28"], requested }));
+      return guest.out.text(refusal(key, "version", text, { supported: ["2026-07-28"], requested: asks }));
     }
     handshake.asked = true;
     handshake.era = "legacy";
-    const { version } = handshake;
-    const edits = [
-      params.capabilities && declared && { ...spanOf(params.capabilities), text: declared.told },
-      params.protocolVersion &&
-        version !== undefined && { ...spanOf(params.protocolVersion), text: JSON.stringify(version) },
-    ].filter((edit) => typeof edit === "object");
+    const version = versionToAsk(asks);
+    const edits: Edit[] = [];
+    if (params.capabilities && declared) edits.push({ ...spanOf(params.capabilities), text: declared.told });
+    if (params.protocolVersion && version)
+      edits.push({ ...spanOf(params.protocolVersion), text: JSON.stringify(version) });
     this.forward(asked, edits, (answer) => {
       for (const { guest: next, line } of handshake.answered(answer)) this.message(next, line, 0, line.length);
-      return [];
+      return versionEdits(answer, asks);
     });
   }
 

@@ -5,9 +5,10 @@
  */
 import type { IdKey } from "../envelope.ts";
 import { idText } from "../envelope.ts";
+import { type Edit, inOrder } from "./gather.ts";
 import type { Guest } from "./guest.ts";
 import { membersOf, type Span, stringOf, textAt } from "./json.ts";
-import { find, type Message, Names } from "./message.ts";
+import { find, type Message, Names, readMessage } from "./message.ts";
 
 /** What waits for the answer, over all clients; they are small messages. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
@@ -18,10 +19,9 @@ const WAITING_BYTES_MAX = 4 * 1024 * 1024;
  */
 const UNSHARED: ReadonlySet<string> = new Set(["roots", "tasks"]);
 
-/** Kept longer than a server process, so that the next one agrees on the version that clients were told before. */
-export interface Memory {
-  version?: string;
-}
+/** The last version of the older era. The server is asked for it, so that it does not matter who comes first. */
+const LAST_VERSION = "2025-11-25";
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
 interface Waiting {
   guest: Guest;
@@ -35,39 +35,30 @@ export class Handshake {
   asked = false;
   /** The server was sent `notifications/initialized`. */
   initialized = false;
-  private answer: { bytes: Uint8Array; id: Span } | undefined;
+  /** What the server speaks. */
+  version: string | undefined;
+  private answer: Message | undefined;
   private waiting: Waiting[] = [];
   private waitingBytes = 0;
-
-  constructor(private readonly memory: Memory) {}
 
   get done(): boolean {
     return this.answer !== undefined;
   }
 
-  /** The version to ask the server for, instead of the one that the client has asked for. */
-  get version(): string | undefined {
-    return this.memory.version;
-  }
-
-  /** Answers a client in the server's own words. */
-  reply(guest: Guest, key: IdKey): void {
-    if (!this.answer) return;
-    const { bytes, id } = this.answer;
-    guest.out.message({ bytes, start: 0, end: bytes.length }, [{ ...id, text: idText(key) }]);
+  /** Answers a client that asks for the version `asked`, in the server's own words. */
+  reply(guest: Guest, key: IdKey, asked: string | undefined): void {
+    const { answer } = this;
+    if (answer?.id)
+      guest.out.message(answer, inOrder({ ...answer.id, text: idText(key) }, ...versionEdits(answer, asked)));
   }
 
   /** The server has answered. What has waited is returned, to be looked at again. */
-  answered({ bytes, start, end, id, result }: Message): Waiting[] {
+  answered({ bytes, start, end, result }: Message): Waiting[] {
     this.asked = false;
-    const version = find(bytes, result, VERSION).protocolVersion;
-    if (result && id) {
-      this.answer = {
-        bytes: new Uint8Array(bytes.subarray(start, end)),
-        id: { start: id.start - start, end: id.end - start },
-      };
-      const text = version && stringOf(bytes, version);
-      if (text !== undefined) this.memory.version = text;
+    const own = readMessage(new Uint8Array(bytes.subarray(start, end)), 0, end - start);
+    if (result && typeof own !== "string") {
+      this.answer = own;
+      this.version = versionIn(own)?.text;
     } else this.era = undefined;
     const { waiting } = this;
     this.waiting = [];
@@ -85,6 +76,26 @@ export class Handshake {
 }
 
 const VERSION = new Names("protocolVersion");
+
+/** The version that the server is asked for, where a client asks for another one. */
+export function versionToAsk(asked: string | undefined): string | undefined {
+  return asked !== undefined && DATE.test(asked) && asked < LAST_VERSION ? LAST_VERSION : undefined;
+}
+
+/** Of the client's version and the server's, the older one is agreed on: what the newer adds, the older passes over. */
+export function versionEdits(answer: Message, asked: string | undefined): Edit[] {
+  const version = versionIn(answer);
+  if (!version || asked === undefined || !DATE.test(asked) || asked >= version.text) return [];
+  return [{ start: version.start, end: version.end, text: JSON.stringify(asked) }];
+}
+
+function versionIn({ bytes, result }: Message): Edit | undefined {
+  const { protocolVersion } = find(bytes, result, VERSION);
+  const text = protocolVersion && stringOf(bytes, protocolVersion);
+  return protocolVersion && text !== undefined
+    ? { start: protocolVersion.start, end: protocolVersion.end, text }
+    : undefined;
+}
 
 /** The capabilities that a client declares, and what of them the server is told, as JSON. */
 export function capabilitiesOf(bytes: Uint8Array, span: Span): { names: Set<string>; told: string } {

@@ -10,7 +10,6 @@ import { FromClient } from "./from-client.ts";
 import { FromServer } from "./from-server.ts";
 import { Guest } from "./guest.ts";
 import type { LongLine } from "../lines.ts";
-import type { Memory } from "./handshake.ts";
 import { CODES, errorLine } from "../traffic.ts";
 import { idText } from "../envelope.ts";
 import { Table, type TableEvents } from "./table.ts";
@@ -20,9 +19,9 @@ export class Router {
   private readonly clientSide: FromClient;
   private readonly serverSide: FromServer;
 
-  /** `memory` outlives the server process. `now` is in milliseconds, monotonic. */
-  constructor(memory: Memory, events: TableEvents, now: () => number) {
-    this.table = new Table(memory, events, now);
+  /** `now` is in milliseconds, monotonic. */
+  constructor(events: TableEvents, now: () => number) {
+    this.table = new Table(events, now);
     this.clientSide = new FromClient(this.table);
     this.serverSide = new FromServer(this.table);
   }

