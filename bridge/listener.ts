@@ -24,7 +24,6 @@ export interface Listener {
 export function listen(bridge: Bridge): Listener {
   const open = new Set<Connection>();
   const sockets = new Set<ClientSocket>();
-  const stopLooking = cutVanished(sockets);
   let onLastClosed = () => {};
   const server = Bun.listen<ClientEvents | undefined>({
     hostname: bridge.options.listen.hostname,
@@ -62,6 +61,7 @@ export function listen(bridge: Bridge): Listener {
       error: (socket) => socket.terminate(),
     },
   });
+  const stopLooking = cutVanished(sockets);
   return {
     hostname: server.hostname,
     port: server.port,

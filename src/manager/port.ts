@@ -1,4 +1,5 @@
 /** The TCP port for plain clients: newline-delimited JSON-RPC after one attach line (docs/wire.md). */
+import { cutVanished } from "../../bridge/vanished.ts";
 import { formatFrame, LIMITS } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
 import { sleep } from "../base/deadline.ts";
@@ -31,6 +32,7 @@ export interface TcpPort {
 /** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
 export function openPort(host: Host, options: PortOptions): TcpPort {
   const visitors = new Set<Visitor>();
+  const sockets = new Set<Bun.Socket<Visitor | undefined>>();
   const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs, room: new WaitingRoom() };
   const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
   const descriptors = new Descriptors();
@@ -43,14 +45,19 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
       socket.data = visitor;
       visitor.near.adopt(socket);
       visitors.add(visitor);
+      sockets.add(socket);
       visitor.begin();
     },
     data: (socket, chunk) => socket.data?.near.received(chunk),
     drain: (socket) => socket.data?.near.flush(),
     end: (socket) => socket.data?.ended(),
-    close: (socket, error) => socket.data?.near.finish(error ?? undefined),
+    close: (socket, error) => {
+      sockets.delete(socket);
+      socket.data?.near.finish(error ?? undefined);
+    },
     error: (socket, error) => socket.data?.near.finish(error),
   });
+  const stopLooking = cutVanished(sockets);
   return {
     port: listener.port,
     get connections() {
@@ -61,6 +68,7 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
       for (const visitor of visitors) visitor.drain();
       while (visitors.size > 0 && !deadline.passed) await sleep(POLL_MS);
       for (const visitor of visitors) visitor.destroy();
+      stopLooking();
     },
   };
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { openPort, type TcpPort } from "../../src/manager/port.ts";
 import { LineClient } from "../support/bridge.ts";
+import { Cable, CABLES } from "../support/cable.ts";
 import { ChaosProxy } from "../support/chaos-proxy.ts";
 import { random } from "../support/ordeal.ts";
 import { SEED } from "../support/seed.ts";
@@ -21,6 +22,11 @@ afterAll(async () => {
   await port.close(soon(0));
   await stage[Symbol.asyncDispose]();
 }, 60_000);
+
+function openFar(host: string): TcpPort & AsyncDisposable {
+  const opened = openPort(stage.manager, { host, port: 0, token: TOKEN });
+  return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close(soon(0)) });
+}
 
 const attach = (more: object = {}) => ({ link: "attach", server: "plain", token: TOKEN, ...more });
 const call = (id: number, name: string, args: object = {}) => ({
@@ -85,6 +91,44 @@ test("a client of the full wire resumes through the port: same process, nothing 
   await second.toEnd();
   second.destroy();
 }, 30_000);
+
+test.skipIf(!CABLES)(
+  "a client whose packets vanish while an answer is on its way to it is noticed within 30 s",
+  async () => {
+    using cable = Cable.lay();
+    await using far = openFar(cable.nearHost);
+    const script = `exec 3<>/dev/tcp/$1/$2; printf '%s\\n' "$3" "$4" "$5" >&3; head -n 1 <&3; exec sleep 60`;
+    const lines = [attach(), call(1, "echo"), call(2, "later", { count: 700, text: "late" })];
+    const client = Bun.spawn({
+      cmd: [
+        ...cable.launcher,
+        "bash",
+        "-c",
+        script,
+        "bash",
+        cable.nearHost,
+        String(far.port),
+        ...lines.map((line) => JSON.stringify(line)),
+      ],
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      await until("the first answer", async () => {
+        const { value } = await client.stdout.getReader().read();
+        return value && Buffer.from(value).includes('"id":1');
+      });
+      cable.pull();
+      await until(
+        "the end of its session",
+        () => far.connections === 0 && stage.manager.sessions().length === 0,
+        30_000,
+      );
+    } finally {
+      client.kill("SIGKILL");
+    }
+  },
+  60_000,
+);
 
 test("the bridge goes away: the client's connection ends at once, and the next one is served", async () => {
   const client = await LineClient.connect(port.port);

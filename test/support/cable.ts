@@ -41,6 +41,11 @@ export class Cable implements Disposable {
     return `10.231.${this.subnet}.2`;
   }
 
+  /** The address at this end. */
+  get nearHost(): string {
+    return `10.231.${this.subnet}.1`;
+  }
+
   /** What runs a program at the far end. */
   get launcher(): string[] {
     return ["ip", "netns", "exec", this.namespace];
