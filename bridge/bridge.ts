@@ -186,7 +186,7 @@ export class Bridge implements SessionHost, SupplyHost {
   sessionEnded(session: Session, report: ExitReport): void {
     this.say(`session ${session.id}: ${report.reason}`);
     if ([...this.live].some(({ checkup }) => checkup.proved)) this.supply.works();
-    else if (!session.stopped) this.supply.ended(session.checkup, report.reason);
+    else if (!session.stopped) this.supply.ended(session.checkup, report);
     if (!session.stopped) this.lastExit = report;
     for (const watcher of this.watchers) watcher.send({ link: "exit", ...report });
     this.retire(session);

@@ -39,6 +39,8 @@ export async function bridgeMain(argv: string[]): Promise<number> {
     if (options.portFile) await writePortFile(options.portFile, listener);
   } catch (error) {
     const { hostname, port } = options.listen;
+    // Its lease and its spares would keep the process alive.
+    bridge.stop({ code: 1, why: "it cannot listen" }, 0);
     return failed(`cannot listen on ${hostname}:${port}: ${error instanceof Error ? error.message : error}`);
   }
   log.say(`listening on ${address(listener)}${options.tokenSha256 ? "" : ", for clients without a token"}`);

@@ -10,7 +10,7 @@ import { SharedServer, type SharedHost } from "./shared/server.ts";
 import { Spares, type SparesHost } from "./spares.ts";
 import type { ServerCommand } from "./stdio.ts";
 import { troubleOf } from "./survey.ts";
-import type { Trouble } from "./wire.ts";
+import type { ExitReport, Trouble } from "./wire.ts";
 
 export interface SupplyOptions {
   command: ServerCommand["argv"];
@@ -87,11 +87,11 @@ export class Supply {
   }
 
   /** A session's process has ended by itself, and none that is there now has answered anything. */
-  ended({ proved, ageMs }: Checkup, reason: string): void {
+  ended({ proved, ageMs }: Checkup, { reason, stderr }: ExitReport): void {
     // A shared process ends for all of its sessions; that is one end.
     if (this.shared && !this.shared.isNews()) return;
     if (proved || ageMs >= USEFUL_MS) this.breaker.worked();
-    else this.breaker.failed(reason);
+    else this.breaker.failed(reason + lastWords(stderr));
   }
 
   trouble(findings: readonly Finding[]): Trouble | undefined {
@@ -119,4 +119,11 @@ export class Supply {
   private command(secrets: Record<string, string> | undefined): ServerCommand {
     return { argv: this.options.command, env: serverEnvironment(process.env, secrets) };
   }
+}
+
+const WORDS_CHARS = 200;
+
+function lastWords(stderr: readonly string[]): string {
+  const last = stderr.at(-1)?.trim().slice(0, WORDS_CHARS);
+  return last ? `, its last words: ${last}` : "";
 }

@@ -42,7 +42,9 @@ export function troubleOf(
   if (startFailure !== undefined) return { kind: "start-failed", message: startFailure, sessions: 0 };
   const [worst] = findings.toSorted((a, b) => RANK.indexOf(a.kind) - RANK.indexOf(b.kind));
   if (!worst) return undefined;
-  const sessions = findings.filter(({ kind }) => kind === worst.kind).length;
-  const message = sessions === 1 ? worst.message : `${worst.message}, and ${sessions - 1} more like it`;
-  return { kind: worst.kind, message, sessions };
+  const alike = findings.filter(({ kind }) => kind === worst.kind);
+  // Sessions that share a process say the same.
+  const others = new Set(alike.map(({ message }) => message)).size - 1;
+  const message = others === 0 ? worst.message : `${worst.message}, and ${others} more like it`;
+  return { kind: worst.kind, message, sessions: alike.length };
 }

@@ -111,7 +111,7 @@ export const serverBody = v.strictObject({
   session: v.optional(sessionPolicy, "process"),
   /**
    * Server processes that are kept started ahead, so that the first answer of a session does not wait for a start. They
-   * share the limits with all others. None where sessions share one process.
+   * share the limits with all others. None where each session has a container.
    */
   spare: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)), 0),
   labels: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/)), value), {}),

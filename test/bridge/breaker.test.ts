@@ -68,7 +68,7 @@ test("a server in a loop is left alone, everybody who comes is told why, and it 
     control.send({ link: "health" });
     expect(await control.frame("health")).toMatchObject({
       status: "unhealthy",
-      trouble: { kind: "crash-loop", message: expect.stringContaining("exit code 78") },
+      trouble: { kind: "crash-loop", message: expect.stringContaining("exit code 78, its last words: no config)") },
     });
     writeFileSync(mended, "");
     await until("it is tried again", async () => (await ask().catch(() => undefined))?.result === "well");

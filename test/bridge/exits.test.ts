@@ -270,8 +270,10 @@ describe("the command line", () => {
 
   test("a taken port is named", async () => {
     using other = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { code, stderr } = await run(["--listen", `127.0.0.1:${other.port}`, "--", "cat"]);
+    const ahead = ["--spare", "2", "--lease-ms", "60000"];
+    const { code, stderr } = await run(["--listen", `127.0.0.1:${other.port}`, ...ahead, "--", "cat"]);
     expect(code).toBe(1);
+    expect(stderr).not.toContain("started");
     expect(stderr).toContain(`cannot listen on 127.0.0.1:${other.port}`);
   });
 

@@ -89,3 +89,20 @@ describe.concurrent("a server process", () => {
     expect(kinds).not.toContain("process.ended");
   }, 120_000);
 });
+
+test("spares are started with the server, known to the manager, and do not keep it from being idle", async () => {
+  await using stage = await openStage("spares");
+  const { manager } = stage;
+  const body = fixture("ailing-server.ts", [], { spare: 2, idleStop: "1s" });
+  await manager.start("spare", body, quiet, soon());
+  const health = async () => (await manager.inspect("spare", soon())).health;
+  await until("the spares", async () => (await health())?.spares === 2);
+  expect(await health()).toMatchObject({ status: "ok", processes: 0, sessions: 0, inFlight: 0 });
+  using session = await converse(manager, "spare");
+  session.ask(1, "tools/call", call("pid"));
+  await until("its pid", () => session.heard.length > 1);
+  await until("the next spare", async () => (await health())?.spares === 2);
+  session[Symbol.dispose]();
+  manager.release(session.session);
+  await until("it is idle", () => manager.server("spare").state === "stopped", 15_000);
+}, 60_000);
