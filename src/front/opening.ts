@@ -54,6 +54,8 @@ interface Source {
   /** Throws a fault if somebody has stopped or removed the server of an earlier grant on purpose. */
   checkWanted(earlier: SessionGrant, deadline: Deadline): Promise<void>;
   view(grant: SessionGrant, deadline: Deadline): Promise<ServerView>;
+  /** Whether it has found all that ran before it started. */
+  knows(deadline: Deadline): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,8 @@ interface Source {
 const ALIVE: ReadonlySet<ServerState> = new Set(["starting", "ready", "unhealthy"]);
 /** Asking the manager where a bridge is; it may be away. */
 const VIEW_MS = 300;
+/** One that is being restarted is back within this time, as a rule. */
+const AWAY_MS = 500;
 
 export class Opening {
   /** What the manager says of the end of the last session's server, where that took its bridge with it. */
@@ -69,6 +73,8 @@ export class Opening {
   private source: Source | undefined;
   private grant: SessionGrant | undefined;
   private begun = false;
+  /** Since when no manager answers, monotonic milliseconds. */
+  private missedAt: number | undefined;
   private teaching: ReturnType<typeof setTimeout> | undefined;
   private silence: { timer?: ReturnType<typeof setTimeout>; abort: AbortController } = { abort: new AbortController() };
 
@@ -190,11 +196,37 @@ export class Opening {
   /** Where the bridge of a grant is by now; undefined if its server has ended. A manager that is away is not waited for. */
   private async whereabouts(grant: SessionGrant, deadline: Deadline): Promise<Whereabouts | undefined> {
     const { addresses, token } = grant;
-    const view = await this.source?.view(grant, deadline.within(VIEW_MS)).catch(() => undefined);
-    if (!view) return { addresses, token };
+    const view = await this.look(grant, deadline.within(VIEW_MS));
+    if (view === "unknown") return { addresses, token };
+    if (view === "gone") return undefined;
     if (ALIVE.has(view.state)) return { addresses: view.addresses.length > 0 ? view.addresses : addresses, token };
     if (view.reason !== undefined) this.epitaph = `${view.name} has ended: ${view.reason}`;
     return undefined;
+  }
+
+  /** A manager that has just started may still be looking for what runs. */
+  private async look(grant: SessionGrant, deadline: Deadline): Promise<ServerView | "gone" | "unknown"> {
+    const { source } = this;
+    if (!source) return "unknown";
+    let view: ServerView | undefined;
+    try {
+      view = await source.view(grant, deadline);
+    } catch (error) {
+      const { kind } = Fault.from(error);
+      if (kind === "unreachable") this.missed();
+      if (kind !== "not-found") return "unknown";
+    }
+    this.missedAt = undefined;
+    if (view && view.state !== "defined") return view;
+    return (await source.knows(deadline).catch(() => false)) ? "gone" : "unknown";
+  }
+
+  /** Only a manager can say that a bridge is gone for good: one that stays away is followed by another. */
+  private missed(): void {
+    this.missedAt ??= performance.now();
+    if (performance.now() - this.missedAt < AWAY_MS) return;
+    this.missedAt = undefined;
+    void this.findSource().catch(() => {});
   }
 
   /** What is left of an earlier session. Throws a fault if its server is not wanted any more. */
@@ -221,6 +253,7 @@ export class Opening {
       learn: (session, news, deadline) => client.learn(session, news, { deadline }),
       release: (session) => client.release(session, { deadline: Deadline.in(RELEASE_MS) }),
       view: ({ server, session }, deadline) => client.server(server, { session, deadline }),
+      knows: async (deadline) => (await client.ready({ deadline })).ready,
       checkWanted: (earlier, deadline) => refuseStopped(client, earlier, deadline),
       close: async () => {},
     });
@@ -232,6 +265,7 @@ function embeddedSource(manager: EmbeddedManager): Source {
     acquire: (request, report, deadline) => manager.acquire(request, "front", report, deadline),
     release: async (session) => manager.release(session),
     view: async ({ server, session }) => manager.server(server, session),
+    knows: async () => true,
     // Nobody else can reach a manager that is in this process.
     checkWanted: async () => {},
     close: () => manager.close(Deadline.in(CLOSE_MS)),

@@ -15,6 +15,8 @@ servers:
   plain: { image: "exec:${process.execPath}", args: ["${PLAIN}"] }
 `;
 
+const ECHO = { name: "echo", arguments: { text: "again" } };
+
 /** A home with a configuration and nothing else. */
 async function home(): Promise<{ path: string; launch(...args: string[]): Launch } & AsyncDisposable> {
   const dir = await tempDir("home");
@@ -48,6 +50,36 @@ test("many fronts at once start one manager and share it", async () => {
     await until("the end of the manager", () => manager === 0 || !alive(manager));
   }
 }, 60_000);
+
+test("a front whose manager and bridge are killed starts another manager, and its client stays", async () => {
+  await using at = await home();
+  const managerOf = async () => Number(await readFile(join(at.path, "data/manager.pid"), "utf8").catch(() => "0"));
+  await using front = new RawFront(at.launch("plain"));
+  await front.initialize(30_000);
+  const serverOf = async () => Number(/\d{2,}/.exec(JSON.stringify((await front.call("process")).result))?.[0]);
+  const [manager, server] = [await managerOf(), await serverOf()];
+  let next = 0;
+  try {
+    process.kill(manager, "SIGKILL");
+    await until("the end of the manager", () => !alive(manager));
+    // Nobody misses it while the bridge lives.
+    expect(await serverOf()).toBe(server);
+    const call = front.ask("tools/call", { name: "hang" });
+    await front.call("echo");
+    process.kill(await parentOf(server), "SIGKILL");
+    expect((await front.answered(call, 10_000)).error?.message).toContain("not known");
+    expect(JSON.stringify((await front.request("tools/call", ECHO, 30_000)).result)).toContain("again");
+    next = await managerOf();
+    expect(alive(next)).toBe(true);
+    expect(next).not.toBe(manager);
+    expect(front.messages.filter(({ error }) => error)).toHaveLength(1);
+    front.endInput();
+    expect(await front.ended()).toBe(0);
+  } finally {
+    if (next > 0) process.kill(next, "SIGTERM");
+    await until("the end of the other manager", () => next === 0 || !alive(next));
+  }
+}, 90_000);
 
 test("--embedded needs no other process and takes its server with it", async () => {
   await using at = await home();
@@ -85,6 +117,11 @@ test("--embedded says why a server does not start", async () => {
   expect(error?.message).toContain("plain");
   expect(await front.ended()).toBe(1);
 }, 60_000);
+
+/** The bridge is the parent of the server's process. */
+async function parentOf(pid: number): Promise<number> {
+  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
 
 function alive(pid: number): boolean {
   try {
