@@ -41,7 +41,8 @@ export function hardening({ view, raw, spec }: Inspection): string[][] {
   if (view.runtime === "process") {
     return [["isolation", "none: a plain process of yours, with your files and your network"]];
   }
-  const parsed = v.safeParse(container, raw);
+  // Those of one server are all locked in alike.
+  const parsed = v.safeParse(container, Array.isArray(raw) ? raw[0] : raw);
   if (!parsed.success) return [["network", spec.network]];
   const { Config, HostConfig: host, Mounts } = parsed.output;
   const rows = [

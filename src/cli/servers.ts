@@ -75,5 +75,7 @@ export function stateCell(view: ServerView): string {
     stopped: onStdout.dim,
     failed: onStdout.red,
   }[view.state];
-  return paint(view.state) + (view.reason ? onStdout.dim(` (${oneLine(view.reason)})`) : "");
+  const own = view.containers === undefined ? [] : [`${view.containers} containers`];
+  const more = [...own, ...(view.reason ? [oneLine(view.reason)] : [])].join(": ");
+  return paint(view.state) + (more ? onStdout.dim(` (${more})`) : "");
 }

@@ -112,7 +112,11 @@ export class Placements {
     const views = this.of(view.name).map((server) => server.view());
     const state = ORDER.find((one) => views.some((placed) => placed.state === one));
     const reason = views.find((placed) => placed.state === state)?.reason;
-    const resting = this.last.get(view.name) ?? { state: wanted ? "ready" : view.state };
+    const waiting = views.find((placed) => placed.state === "defined")?.reason;
+    const resting = this.last.get(view.name) ?? {
+      state: wanted ? "ready" : view.state,
+      ...(waiting === undefined ? {} : { reason: waiting }),
+    };
     const since = Math.min(...views.flatMap((placed) => placed.since ?? []));
     return {
       ...view,
