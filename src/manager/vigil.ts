@@ -9,8 +9,9 @@ import { Deadline, sleep } from "../base/deadline.ts";
 import { SILENT } from "../base/log.ts";
 import { LABEL } from "../runtime/labels.ts";
 import { parseOwner } from "../runtime/owner.ts";
-import type { ProcessIdentity } from "../runtime/process/identity.ts";
+import { helperMark, killFamily, type ProcessIdentity } from "../runtime/process/identity.ts";
 import type { Instance, Runtime } from "../runtime/runtime.ts";
+import { removeTemporaryFolders } from "../runtime/temporary.ts";
 import { Cleanup } from "./cleanup.ts";
 import { removeSocket } from "./data-dir.ts";
 import { removeEmbeddedDir } from "./embedded-dirs.ts";
@@ -83,6 +84,8 @@ export class Vigil {
   }
 
   async run(): Promise<Outcome> {
+    // Installations, which nobody waits for any more.
+    await killFamily(helperMark(this.gone.process), undefined);
     void this.follow();
     try {
       let answeredAt: number | undefined;
@@ -131,6 +134,7 @@ export class Vigil {
     if (!lock) return "kept";
     await this.runtime.clean(instance, Deadline.in(PASS_MS)).catch(() => {});
     removeSocket(dir);
+    removeTemporaryFolders(this.gone.process.pid);
     removeEmbeddedDir(dir);
     return "clean";
   }

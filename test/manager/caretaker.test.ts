@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { inspectContainer, listContainers, removeContainer } from "../../src/docker/containers.ts";
 import { listNetworks } from "../../src/docker/networks.ts";
 import { LABEL } from "../../src/runtime/labels.ts";
+import { tempDir } from "../support/cli.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { scratchImage } from "../support/images.ts";
 import { Lone } from "../support/lone-manager.ts";
@@ -67,6 +68,36 @@ describe("a manager that is killed and not followed", () => {
     expect(manager.processes().length).toBeGreaterThan(0);
   }, 60_000);
 
+  test("leaves no installation that is under way, nor its files", async () => {
+    // Says what there is, and never sends it.
+    using registry = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      idleTimeout: 0,
+      fetch(request) {
+        const { origin, pathname } = new URL(request.url);
+        if (pathname.startsWith("/-/")) return new Promise<Response>(() => {});
+        const dist = { tarball: `${origin}/-/stalls.tgz`, integrity: `sha512-${"A".repeat(86)}==` };
+        const manifest = { name: "stalls", version: "1.0.0", bin: "index.js", dist };
+        return Response.json({ name: "stalls", "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": manifest } });
+      },
+    });
+    await using temporary = await tempDir("install");
+    const env = {
+      BUN_CONFIG_REGISTRY: registry.url.origin,
+      TMPDIR: temporary.path,
+      BUN_INSTALL_CACHE_DIR: temporary.path,
+    };
+    await using manager = await Lone.open("process", { env });
+    void manager.run("stalls", { image: "npm:stalls@1.0.0" }).catch(() => {});
+    const drafts = () => entriesOf(join(manager.dir, "npm")).filter((name) => name.startsWith(".draft-"));
+    await until("the installation", () => drafts().length > 0 && manager.processes().length > 1, 20_000);
+    await manager.kill();
+    await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
+    expect(drafts()).toEqual([]);
+    expect(entriesOf(temporary.path).filter((name) => name.startsWith("linkspan-"))).toEqual([]);
+  }, 60_000);
+
   test("in a directory that is gone, too", async () => {
     await using manager = await Lone.open("process");
     await manager.run("lost", manager.obstinate({ lease: LEASE_MS }));
@@ -75,6 +106,10 @@ describe("a manager that is killed and not followed", () => {
     await until("the end of every process", () => manager.processes().length === 0, GONE_MS + 10_000);
   }, 60_000);
 });
+
+function entriesOf(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
 
 engineTest(
   "containers and networks of a killed manager go, those without a lease, of others and of its next start stay",

@@ -1,6 +1,5 @@
 /** The image of a spec: pulled when absent, or made from an npm package. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
 import type { Deadline } from "../../base/deadline.ts";
@@ -31,6 +30,7 @@ import {
   resolveNpm,
 } from "../npm/npm.ts";
 import type { Report } from "../runtime.ts";
+import { temporaryFolder } from "../temporary.ts";
 
 const NPM = {
   package: "linkspan.npm.package",
@@ -147,7 +147,7 @@ async function makeNpmImage(
   report: Report,
   deadline: Deadline,
 ): Promise<ImageFacts> {
-  const folder = await mkdtemp(join(tmpdir(), "linkspan-image-"));
+  const folder = await temporaryFolder("image");
   try {
     const platform = { os: "linux", cpu: engine.arch === "arm64" ? "arm64" : "x64", libc: "glibc" } as const;
     const installed = await installNpm(version, folder, report, deadline, { platform, ...(bin === "" ? {} : { bin }) });

@@ -1,6 +1,7 @@
 /** The Bun inside this executable, run as a package manager. */
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
+import { FAMILY_VARIABLE, helperMark, identify } from "../process/identity.ts";
 
 /** A version's manifest is some KiB; what is longer than this is no answer of a registry. */
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
@@ -20,6 +21,8 @@ export async function runBun(
 ): Promise<string> {
   const env: Record<string, string | undefined> = { ...process.env, BUN_BE_BUN: "1", NO_COLOR: "1" };
   for (const name of STEERING) delete env[name];
+  const self = identify(process.pid);
+  if (self) env[FAMILY_VARIABLE] = helperMark(self);
   const child = Bun.spawn([process.execPath, ...args], { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const said: string[] = [];
   const hear = (line: string) => {

@@ -5,8 +5,7 @@
  * Bun reads the registry, proxy and credentials of the user as always (~/.npmrc, NPM_CONFIG_*, ~/.bunfig.toml).
  * Whatever lies in the current directory does not count: Bun runs in a folder of its own.
  */
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Deadline } from "../../base/deadline.ts";
@@ -14,6 +13,7 @@ import { Fault } from "../../base/fault.ts";
 import { runBun } from "./bun.ts";
 import { findBin } from "./bin.ts";
 import type { Report } from "../runtime.ts";
+import { temporaryFolder } from "../temporary.ts";
 
 export interface NpmRef {
   package: string;
@@ -92,7 +92,7 @@ export async function resolveNpm(ref: NpmRef, report: Report, deadline: Deadline
   const spec = `${ref.package}@${ref.want}`;
   report({ step: "resolve", detail: spec });
   // A folder of our own: beside a stranger's package.json in the temporary folder, Bun would obey his .npmrc.
-  const folder = await mkdtemp(join(tmpdir(), "linkspan-npm-"));
+  const folder = await temporaryFolder("npm");
   try {
     await writeManifest(folder, {});
     const output = await runBun(["pm", "view", spec, "version", "dist", "--json"], folder, spec, () => {}, deadline);

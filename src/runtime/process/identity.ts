@@ -18,6 +18,11 @@ export type ProcessIdentity = v.InferOutput<typeof processIdentity>;
 /** In the environment of a bridge and of all that it starts, so that what has lost its parent is still found (Linux). */
 export const FAMILY_VARIABLE = "LINKSPAN_PROCESS";
 
+/** The value of that in what a process runs for itself, such as an installation: of no use to anybody once it is gone. */
+export function helperMark({ pid, start }: ProcessIdentity): string {
+  return `helper-of-${pid}-${start}`;
+}
+
 const onLinux = process.platform === "linux";
 /** USER_HZ: the same on every Linux that Bun runs on. */
 const TICKS_PER_SECOND = 100;

@@ -7,11 +7,14 @@ import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import { installNpm, type NpmInstalled, type NpmVersion, parseNpmRef, readInstalled, resolveNpm } from "../npm/npm.ts";
 import type { Report } from "../runtime.ts";
+import { identify } from "./identity.ts";
 
 /** A registry that says nothing for this long counts as out of reach. */
 const RESOLVE_MS = 15_000;
 
 const DIGEST_CHARS = 12;
+/** What the folder of an installation that is under way begins with; its process's number follows. */
+const DRAFT = ".draft-";
 
 const npmVersion = v.object({ package: v.string(), version: v.string(), integrity: v.string() });
 
@@ -71,7 +74,7 @@ export class NpmCache {
     const before = await readInstalled(folder, bin);
     if (before) return before;
     await mkdir(this.root, { recursive: true, mode: 0o700 });
-    const draft = join(this.root, `.draft-${crypto.randomUUID()}`);
+    const draft = join(this.root, `${DRAFT}${process.pid}-${crypto.randomUUID()}`);
     try {
       await installNpm(version, draft, report, deadline, bin === undefined ? {} : { bin });
       // Somebody else may have been faster with the same version; then his is as good.
@@ -103,7 +106,10 @@ export class NpmCache {
   /** Removes what interrupted installations have left. */
   async clean(): Promise<void> {
     const names = await readdir(this.root).catch(() => []);
-    for (const name of names.filter((found) => found.startsWith(".draft-"))) {
+    for (const name of names.filter((found) => found.startsWith(DRAFT))) {
+      // The folder is shared: another manager may be in the middle of an installation.
+      const maker = Number(name.slice(DRAFT.length).split("-")[0]);
+      if (maker !== process.pid && maker > 1 && identify(maker)) continue;
       await rm(join(this.root, name), { recursive: true, force: true });
     }
   }

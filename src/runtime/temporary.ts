@@ -1,0 +1,22 @@
+/** Folders for temporary files that can be told from those of others, so that they can be removed when their process was killed. */
+import { readdirSync, rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A new folder; whoever makes it removes it. */
+export function temporaryFolder(purpose: "npm" | "image"): Promise<string> {
+  return mkdtemp(join(tmpdir(), `linkspan-${purpose}-${process.pid}-`));
+}
+
+/** Those of a process that is gone. Never throws: another user's stay where they are. */
+export function removeTemporaryFolders(pid: number): void {
+  const names = new RegExp(`^linkspan-(npm|image)-${pid}-[A-Za-z0-9]{6}$`);
+  try {
+    for (const name of readdirSync(tmpdir())) {
+      if (names.test(name)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    }
+  } catch {
+    // They are in the way of nobody.
+  }
+}
