@@ -1,11 +1,11 @@
 /** The manager's own directory: its key, its REST token, its instance id, its socket and its state. */
 import { randomBytes, randomInt } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DATA_FILE, SOCKET_PATH_BYTES_MAX } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import { temporaryFolderSync } from "../runtime/temporary.ts";
 import type { Caretaker } from "./caretaker.ts";
 import { replaceFile } from "./files.ts";
 import { DataLock } from "./lock.ts";
@@ -143,7 +143,7 @@ function placeSocket(dir: string): { path: string; remove(): void } {
     return { path: near, remove: () => rmSync(near, { force: true }) };
   }
   removeSocket(dir);
-  const path = join(mkdtempSync(join(tmpdir(), SOCKET_FOLDER)), DATA_FILE.socket);
+  const path = join(temporaryFolderSync("socket"), DATA_FILE.socket);
   replaceFile(pointer, `${path}\n`);
   return {
     path,

@@ -29,7 +29,7 @@ const BORROWED_MS = 15_000;
 /** In which a manager that has come has a caretaker of its own. */
 const SUCCESSION_MS = 2_000;
 /** Without word of a change: what a stream of events has lost, and an engine that did not answer. */
-const RELOOK_MS = 10_000;
+const RELOOK_MS = 2_000;
 /** An engine that has not answered for so long is left to the next manager. */
 const GIVE_UP_MS = 600_000;
 /** Where none has answered at all, the manager had most likely none either. */
