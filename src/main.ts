@@ -42,8 +42,8 @@ async function embedded() {
 }
 
 /** The Docker tools in this process, for `linkspan mcp --toolset`. */
-async function toolset() {
-  return (await import("./toolset/main.ts")).toolsetMain(process.env);
+async function toolset(names: readonly string[]) {
+  return (await import("./toolset/main.ts")).toolsetMain(names, process.env);
 }
 
 function version(): number {

@@ -6,7 +6,7 @@ import type { SessionRequestInput } from "../model/session-request.ts";
 export interface FrontArguments {
   /** A configured name, or a REF that is run under a derived name. Empty with a toolset. */
   server: string;
-  /** Tools of this binary, served instead of a server: `docker`. */
+  /** Tools of this binary, served instead of a server: `docker`, and `compact` for their small form. */
   toolset: string[];
   /** How a REF is to be run; undefined where nothing is said. */
   definition: SessionRequestInput["definition"];
@@ -20,7 +20,7 @@ export interface FrontArguments {
 }
 
 /** What `--toolset` knows. */
-const TOOLSETS = ["docker"];
+const TOOLSETS = ["docker", "compact"];
 
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
        linkspan mcp --toolset docker
@@ -29,7 +29,8 @@ Serves one MCP server on stdin and stdout, for an MCP client to launch.
 SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 
 Options:
-  --toolset NAMES  serve tools of Linkspan itself instead of a server: docker
+  --toolset NAMES  serve tools of Linkspan itself instead of a server: docker;
+                   docker,compact for small context windows
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)
   --retry-idempotent

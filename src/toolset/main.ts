@@ -11,10 +11,11 @@ const INSTRUCTIONS =
 /** Answers that the client reads slowly. */
 const FLUSH_MS = 500;
 
-export async function toolsetMain(env: NodeJS.ProcessEnv): Promise<never> {
+export async function toolsetMain(names: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
   const toolset = new Toolset(DOCKER_TOOLS, readSettings(env), env);
+  const shape = { instructions: INSTRUCTIONS, compact: names.includes("compact") };
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const handle = serveStdio(() => toolsetServer(toolset, INSTRUCTIONS));
+  const handle = serveStdio(() => toolsetServer(toolset, shape));
   process.stdin.once("end", end).once("close", end);
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, end);
   process.stdout.once("error", end);

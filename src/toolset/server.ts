@@ -2,16 +2,17 @@
 import {
   inputRequired,
   inputResponse,
-  type JSONObject,
   Server,
   type ServerContext,
+  type Tool as McpTool,
 } from "@modelcontextprotocol/server";
-import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { VERSION } from "../base/version.ts";
+import { compactList, expand, help, HELP } from "./compact.ts";
+import { describe } from "./describe.ts";
 import { page } from "./output.ts";
-import type { Plan, Step, Tool } from "./tool.ts";
+import type { Outcome, Plan, Step } from "./tool.ts";
 import { type Answer, CONFIRMATION, type Toolset } from "./toolset.ts";
 
 /** Of `tools/list`: all tools are some 60 KB. */
@@ -27,68 +28,43 @@ const envelope = v.object({
   "io.modelcontextprotocol/clientInfo": v.optional(implementation),
 });
 
-export function toolsetServer(toolset: Toolset, instructions: string): Server {
+export interface Shape {
+  instructions: string;
+  /** A tool for each category instead of one for each action. */
+  compact: boolean;
+}
+
+export function toolsetServer(toolset: Toolset, { instructions, compact }: Shape): Server {
   const { serverName: name, serverVersion: version = VERSION } = toolset.settings;
   const server = new Server({ name, version }, { capabilities: { tools: {} }, instructions });
   server.setRequestHandler("tools/list", ({ params }) => {
-    const { items, next_cursor: nextCursor } = page(toolset.list(), { limit: TOOLS_PAGE, cursor: params?.cursor });
-    return { tools: items.map(describe), ...(nextCursor ? { nextCursor } : {}) };
+    const tools: McpTool[] = compact ? compactList(toolset.list()) : toolset.list().map(describe);
+    const { items, next_cursor: nextCursor } = page(tools, { limit: TOOLS_PAGE, cursor: params?.cursor });
+    return { tools: items, ...(nextCursor ? { nextCursor } : {}) };
   });
-  server.setRequestHandler("tools/call", ({ params }, context) => callTool(server, toolset, params, context));
+  server.setRequestHandler("tools/call", ({ params }, context) =>
+    callTool(server, toolset, { ...params, compact }, context),
+  );
   return server;
 }
 
-/** As `tools/list` shows it. */
-export function describe(tool: Tool) {
-  const inputSchema = objectSchema(tool, "input");
-  const token = {
-    [CONFIRMATION]: { type: "string", description: "From the plan that a first call without it has answered" },
-  };
-  const safe = tool.level === "safe";
-  return {
-    name: tool.name,
-    title: tool.title,
-    description: tool.description,
-    inputSchema:
-      tool.level === "destructive"
-        ? { ...inputSchema, properties: { ...inputSchema.properties, ...token } }
-        : inputSchema,
-    outputSchema: objectSchema(tool, "output"),
-    annotations: {
-      title: tool.title,
-      readOnlyHint: safe,
-      destructiveHint: tool.level === "destructive",
-      idempotentHint: safe || tool.idempotent === true,
-      openWorldHint: tool.openWorld === true,
-    },
-  };
+interface CallParams {
+  name: string;
+  arguments?: Record<string, unknown> | undefined;
+  compact: boolean;
 }
-
-function objectSchema(tool: Tool, side: "input" | "output") {
-  // As text and back: what the client will see, without the types of a schema that may be a mere boolean.
-  const schema: JSONObject = JSON.parse(
-    JSON.stringify(toJsonSchema(tool[side], { typeMode: side, errorMode: "ignore" })),
-  );
-  const properties: JSONObject = { ...(isObject(schema.properties) ? schema.properties : {}) };
-  const { $schema: _, type: __, ...rest } = schema;
-  return { ...rest, type: "object" as const, properties };
-}
-
-function isObject(value: JSONObject[string] | undefined): value is JSONObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-type CallParams = { name: string; arguments?: Record<string, unknown> | undefined };
 
 async function callTool(
   server: Server,
   toolset: Toolset,
-  { name, arguments: args = {} }: CallParams,
+  { name: asked, arguments: given = {}, compact }: CallParams,
   context: ServerContext,
 ) {
   const { mcpReq } = context;
   const caller = { who: clientOf(server, context), signal: mcpReq.signal, report: reporter(context) };
   try {
+    if (compact && asked === HELP) return done(help(toolset.list(), given));
+    const { name, args } = compact ? expand(toolset.list(), asked, given) : { name: asked, args: given };
     const answered = inputResponse(mcpReq.inputResponses, CONFIRM);
     const token = mcpReq.requestState();
     if (answered.kind === "elicit" && (answered.action !== "accept" || answered.content?.[CONFIRM] !== true))
@@ -97,11 +73,14 @@ async function callTool(
       answered.kind === "elicit" && typeof token === "string" ? { ...args, [CONFIRMATION]: token } : args;
     const answer = await toolset.call(name, confirmed, caller);
     if (answer.kind === "ask") return ask(answer, canElicit(server, context));
-    const { structured, text } = answer.outcome;
-    return { content: [{ type: "text" as const, text }], structuredContent: structured };
+    return done(answer.outcome);
   } catch (error) {
     return failure(Fault.from(error));
   }
+}
+
+function done({ structured, text }: Outcome) {
+  return { content: [{ type: "text" as const, text }], structuredContent: structured };
 }
 
 /** The person decides where the client can ask; else the caller, with the token. */

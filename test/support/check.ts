@@ -6,7 +6,16 @@ const STEPS: { name: string; command: string[] }[] = [
   { name: "unused", command: ["knip", "--no-progress"] },
   {
     name: "style and unit tests",
-    command: ["bun", "test", "--only-failures", "test/tidy", "test/base", "test/model", ".unit.test.ts"],
+    command: [
+      "bun",
+      "test",
+      "--only-failures",
+      "--timeout=60000",
+      "test/tidy",
+      "test/base",
+      "test/model",
+      ".unit.test.ts",
+    ],
   },
 ];
 

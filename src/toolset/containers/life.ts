@@ -108,7 +108,7 @@ export const unpauseContainerTool = tool({
   name: "docker_unpause_container",
   category: "containers",
   title: "Unpause a container",
-  description: "Lets a paused container go on.",
+  description: "Lets a paused container go on where it was.",
   level: "moderate",
   time: "quick",
   input: v.strictObject({ container_id: containerId }),

@@ -1,0 +1,86 @@
+/** docs/tools.md and the golden files, from the tools themselves: `bun test/support/tools-reference.ts` writes them. */
+import { encode } from "gpt-tokenizer";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { compactList } from "../../src/toolset/compact.ts";
+import { describe } from "../../src/toolset/describe.ts";
+import type { Category, Tool } from "../../src/toolset/tool.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+export const REFERENCE = join(ROOT, "docs/tools.md");
+export const GOLDEN = join(ROOT, "test/golden/tools");
+
+const INTRODUCTION = `# Docker tools
+
+\`linkspan mcp --toolset docker\` serves these tools to an MCP client; \`linkspan mcp --toolset docker,compact\` the same ones
+in a form for small context windows: one tool for each category, with the action as an argument. [Safety](safety.md) says
+who may call what. This page is made from the tools themselves; every example is run by a test.`;
+
+/** Tokens of the list as a model's context gets it (o200k). */
+export function tokensOf(list: unknown): number {
+  return encode(JSON.stringify(list)).length;
+}
+
+/** What models are given of a tool. */
+function shown(tool: { name: string; description?: string | undefined; inputSchema: unknown }) {
+  return { name: tool.name, description: tool.description, inputSchema: tool.inputSchema };
+}
+
+export function tokens() {
+  const full = DOCKER_TOOLS.map((tool) => shown(describe(tool)));
+  return { full: tokensOf(full), compact: tokensOf(compactList(DOCKER_TOOLS).map(shown)) };
+}
+
+export function toolsReference(): string {
+  const { full, compact } = tokens();
+  const size = `The list of all ${DOCKER_TOOLS.length} tools takes ${full} tokens of a model's context, the compact form ${compact} (names, descriptions and input schemas, o200k).`;
+  const categories = Map.groupBy(DOCKER_TOOLS, ({ category }) => category);
+  return `${[INTRODUCTION, size, ...[...categories].map(section)].join("\n\n")}\n`;
+}
+
+function section([category, tools]: [Category, Tool[]]): string {
+  return [`## ${category[0]?.toUpperCase()}${category.slice(1)}`, ...tools.map(entry)].join("\n\n");
+}
+
+function entry(tool: Tool): string {
+  const { inputSchema } = describe(tool);
+  const required = new Set(Array.isArray(inputSchema.required) ? inputSchema.required : []);
+  const rows = Object.entries(inputSchema.properties).map(
+    ([name, schema]) => `- \`${name}\`${required.has(name) ? " (required)" : ""}${words(schema)}`,
+  );
+  const example = `\`\`\`\n${JSON.stringify({ name: tool.name, arguments: tool.example })}\n\`\`\``;
+  return [
+    `### ${tool.name}`,
+    `${tool.title} · **${tool.level}**`,
+    tool.description,
+    ...(rows.length > 0 ? [rows.join("\n")] : []),
+    example,
+  ].join("\n\n");
+}
+
+function words(schema: unknown): string {
+  if (typeof schema !== "object" || schema === null) return "";
+  const parts: string[] = [];
+  if ("description" in schema && typeof schema.description === "string") parts.push(schema.description);
+  if ("enum" in schema && Array.isArray(schema.enum)) parts.push(`one of ${schema.enum.join(", ")}`);
+  if ("default" in schema && schema.default !== "" && !isEmpty(schema.default))
+    parts.push(`default ${JSON.stringify(schema.default)}`);
+  return parts.length > 0 ? `: ${parts.join("; ")}` : "";
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
+}
+
+export function golden(tool: Tool): string {
+  return `${JSON.stringify(describe(tool), null, 2)}\n`;
+}
+
+if (import.meta.main) {
+  await Bun.write(REFERENCE, toolsReference());
+  await mkdir(GOLDEN, { recursive: true });
+  const names = new Set(DOCKER_TOOLS.map(({ name }) => `${name}.json`));
+  for (const file of await readdir(GOLDEN)) if (!names.has(file)) await rm(join(GOLDEN, file));
+  for (const tool of DOCKER_TOOLS) await Bun.write(join(GOLDEN, `${tool.name}.json`), golden(tool));
+}

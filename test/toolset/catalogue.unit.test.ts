@@ -1,0 +1,42 @@
+/** The catalogue as a whole: names, levels, words, plans, sizes, and what is generated from it. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { describe } from "../../src/toolset/describe.ts";
+import { GOLDEN, golden, REFERENCE, tokens, toolsReference } from "../support/tools-reference.ts";
+
+test("names are unique, plain and say docker", () => {
+  const names = DOCKER_TOOLS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name).toMatch(/^docker_[a-z]+(_[a-z]+)*$/);
+});
+
+test.each(DOCKER_TOOLS.map((tool) => [tool.name, tool] as const))(
+  "%s: words, a plan where it destroys, an example that fits",
+  (_, tool) => {
+    expect(tool.description.length).toBeGreaterThan(30);
+    expect(tool.description).toEndWith(".");
+    expect(tool.hasPlan).toBe(tool.level === "destructive");
+    expect(() => tool.bind(tool.example)).not.toThrow();
+    // Nothing that the schema does not name goes through.
+    expect(() => tool.bind({ ...tool.example, privileged_mode: true })).toThrow();
+    const { inputSchema, outputSchema } = describe(tool);
+    expect(inputSchema.additionalProperties).toBe(false);
+    expect(Object.keys(outputSchema.properties).length).toBeGreaterThan(0);
+  },
+);
+
+test.each(DOCKER_TOOLS.map((tool) => [tool.name, tool] as const))(
+  "%s is as its golden file (bun test/support/tools-reference.ts writes it)",
+  async (name, tool) => {
+    expect(JSON.parse(golden(tool))).toEqual(await Bun.file(join(GOLDEN, `${name}.json`)).json());
+  },
+);
+
+test("docs/tools.md is made from the tools (bun test/support/tools-reference.ts writes it)", async () => {
+  expect(await Bun.file(REFERENCE).text()).toBe(toolsReference());
+});
+
+test("the compact form stays small", () => {
+  expect(tokens().compact).toBeLessThan(1_500);
+});
