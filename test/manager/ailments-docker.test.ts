@@ -108,7 +108,8 @@ engineTest(
     using neighbour = await converse(manager, "bomb");
     const bomber = await converse(manager, "bomb");
     bomber.ask(1, "tools/call", { name: "bomb" });
-    await until("the bomb", () => processes(id, SERVER).length > 8);
+    await until("the limit", () => pidsRefused(id) > 0, 20_000);
+    expect(processes(id, /^sleep 600/).length).toBeGreaterThan(0);
     for (let round = 0; round < 5; round++) {
       neighbour.ask(round + 1, "tools/call", { name: "pid" });
       await until("the neighbour's answer", () => neighbour.heard.length > round + 1);
@@ -116,7 +117,8 @@ engineTest(
     }
     bomber[Symbol.dispose]();
     manager.release(bomber.session);
-    await until("they are gone", () => processes(id, SERVER).length === 1);
+    await until("they are gone", () => processes(id, /^sleep 600/).length === 0);
+    await until("only its neighbour is left", () => processes(id, SERVER).length === 1);
     using next = await converse(manager, "bomb");
     next.ask(1, "tools/call", { name: "orphan" });
     await until("the answer", () => next.heard.length > 1, 20_000);
@@ -126,12 +128,21 @@ engineTest(
   90_000,
 );
 
-function oomKills(container: string): number {
+/** The file of the container's control group, of version 1 or 2. */
+function groupFile(container: string, controller: "memory" | "pids", names: { v1: string; v2: string }): string {
   const [pid = 0] = processes(container, BRIDGE);
-  const path = /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "latin1"))?.[1];
-  const file =
-    path === undefined
-      ? `/sys/fs/cgroup${/^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "latin1"))?.[1]}/memory.events`
-      : `/sys/fs/cgroup/memory${path}/memory.oom_control`;
-  return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, "latin1"))?.[1]);
+  const groups = readFileSync(`/proc/${pid}/cgroup`, "latin1");
+  const v1 = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, "m").exec(groups)?.[1];
+  const path = v1 === undefined ? `${/^0::(.*)$/m.exec(groups)?.[1]}/${names.v2}` : `/${controller}${v1}/${names.v1}`;
+  return readFileSync(`/sys/fs/cgroup${path}`, "latin1");
+}
+
+function oomKills(container: string): number {
+  const events = groupFile(container, "memory", { v1: "memory.oom_control", v2: "memory.events" });
+  return Number(/^oom_kill (\d+)$/m.exec(events)?.[1]);
+}
+
+/** Processes that could not be started for the limit. */
+function pidsRefused(container: string): number {
+  return Number(/^max (\d+)$/m.exec(groupFile(container, "pids", { v1: "pids.events", v2: "pids.events" }))?.[1]);
 }
