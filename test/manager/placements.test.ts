@@ -49,6 +49,20 @@ test("each session has its own, named and labelled by it, and it goes with the s
   expect(manager.server("a")).toMatchObject({ state: "defined", sessions: 0, containers: 0 });
 });
 
+test("one that is shared says for which session it was made, or that the manager made it", async () => {
+  await using stage = await openStage("labels", { servers: declared({ a: plain() }) });
+  const { manager } = stage;
+  const client = await attach(manager, "a");
+  await manager.start("b", plain(), quiet, soon());
+  const sessionOf = async (name: string) => {
+    const { raw } = await manager.inspect(name, soon());
+    return (raw as { labels: Record<string, string> }).labels[LABEL.session];
+  };
+  expect(await sessionOf("a")).toBe(client.session);
+  expect(await sessionOf("b")).toMatch(new RegExp(`^mcp-session-${process.ppid}-${process.pid}-\\d{13}$`));
+  client.leave();
+});
+
 test("stop, restart and removal of the server end all of them; a start by name makes ready", async () => {
   await using stage = await openStage("all", {});
   const { manager } = stage;
