@@ -20,10 +20,19 @@ interface Entry {
   process: string | undefined;
 }
 
+interface Tally {
+  open: number;
+  /** Of these, our own tool calls. */
+  own: number;
+  coming: number;
+}
+
 export class Sessions {
   private readonly open = new Map<string, Entry>();
   /** Clients that wait for a session: the server by the session's id. */
   private readonly coming = new Map<string, string>();
+  /** By server, so that nobody counts thousands of sessions for each that comes. */
+  private readonly tallies = new Map<string, Tally>();
   /** The time in the last session's id. */
   private latest = 0;
 
@@ -37,6 +46,8 @@ export class Sessions {
     const since = this.now();
     const id = session ?? this.freshId(request, since);
     const view: SessionView = { session: id, server, kind, since, ...(request.pid > 0 ? { pid: request.pid } : {}) };
+    this.remove(id);
+    this.tally(server, kind === "manager" ? { open: 1, own: 1 } : { open: 1 });
     this.open.set(id, { view, process: kind === "front" ? this.identify(request.pid) : undefined });
     return view;
   }
@@ -45,21 +56,19 @@ export class Sessions {
   expect(server: string, request: SessionRequest): Coming {
     const session = this.freshId(request, this.now());
     this.coming.set(session, server);
-    return { session, [Symbol.dispose]: () => void this.coming.delete(session) };
+    this.tally(server, { coming: 1 });
+    const arrived = () => void (this.coming.delete(session) && this.tally(server, { coming: -1 }));
+    return { session, [Symbol.dispose]: arrived };
   }
 
   /** The same without those that our own tool calls keep open between two calls. */
   users(server: string): number {
-    let own = 0;
-    for (const { view } of this.open.values()) if (view.server === server && view.kind === "manager") own += 1;
-    return this.wanted(server) - own;
+    return this.wanted(server) - (this.tallies.get(server)?.own ?? 0);
   }
 
   /** Sessions with a server, and clients that are about to get one. */
   wanted(server: string): number {
-    let coming = 0;
-    for (const wanted of this.coming.values()) if (wanted === server) coming += 1;
-    return this.count(server) + coming;
+    return this.count(server) + (this.tallies.get(server)?.coming ?? 0);
   }
 
   /** Whether a client has the session or is about to get it. */
@@ -68,9 +77,11 @@ export class Sessions {
   }
 
   remove(session: string): SessionView | undefined {
-    const entry = this.open.get(session);
+    const view = this.open.get(session)?.view;
+    if (!view) return undefined;
     this.open.delete(session);
-    return entry?.view;
+    this.tally(view.server, view.kind === "manager" ? { open: -1, own: -1 } : { open: -1 });
+    return view;
   }
 
   list(): SessionView[] {
@@ -80,9 +91,7 @@ export class Sessions {
   /** Of one server, or of all. */
   count(server?: string): number {
     if (server === undefined) return this.open.size;
-    let count = 0;
-    for (const { view } of this.open.values()) if (view.server === server) count += 1;
-    return count;
+    return this.tallies.get(server)?.open ?? 0;
   }
 
   /** Takes the sessions of fronts whose process is gone out of the books: killed fronts release nothing themselves. */
@@ -90,10 +99,17 @@ export class Sessions {
     const gone: SessionView[] = [];
     for (const { view, process } of this.open.values()) {
       if (process === undefined || this.lives(view.pid ?? 0, process)) continue;
-      this.open.delete(view.session);
+      this.remove(view.session);
       gone.push(view);
     }
     return gone;
+  }
+
+  private tally(server: string, { open = 0, own = 0, coming = 0 }: Partial<Tally>): void {
+    const tally = this.tallies.get(server) ?? { open: 0, own: 0, coming: 0 };
+    const next = { open: tally.open + open, own: tally.own + own, coming: tally.coming + coming };
+    if (next.open + next.coming > 0) this.tallies.set(server, next);
+    else this.tallies.delete(server);
   }
 
   private lives(pid: number, process: string): boolean {

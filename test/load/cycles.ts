@@ -30,7 +30,7 @@ export interface CyclesOutcome {
   ends: Partial<Record<End, number>>;
   /** First calls, and those after a kill: how many were answered with a result. */
   answered: number;
-  /** Clients that lost their server or bridge to another one's kill. */
+  /** Clients that lost their server or bridge to another one's kill, at that moment. */
   hit: number;
   failures: string[];
   manager: { descriptorsBefore: number; descriptorsAfter: number; memoryBefore: number; memoryAfter: number };
@@ -45,6 +45,8 @@ export interface CyclesOutcome {
 /** A server must be idle for a moment to be judged. */
 const SETTLE_MS = 30_000;
 const CALL_MS = 30_000;
+/** From a kill to the next server that answers. */
+const KILL_MS = 1_000;
 
 export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
   await using ground = await Ground.open({ runtime: asked.runtime });
@@ -64,14 +66,13 @@ export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
       const name = names[begun++ % names.length] ?? "";
       const end = ENDS[Math.floor(next() * ENDS.length)] ?? "TCP: reset";
       ends[end] = (ends[end] ?? 0) + 1;
-      const before = { ...killed };
+      const startedAt = performance.now();
       try {
         const count = await cycle(ground, name, end, next);
         answered += count;
       } catch (error) {
         // Another lane's victim was this one's: a plain client sees the end, a front that is about to end says so.
-        const servers = end === "TCP: reset" && killed.servers > before.servers;
-        if (servers || killed.bridges > before.bridges) hit += 1;
+        if (killedAt > startedAt - KILL_MS) hit += 1;
         else failures.push(`${end} (${name}): ${error instanceof Error ? error.message.slice(0, 300) : String(error)}`);
       }
     }
@@ -109,7 +110,7 @@ export async function cycles(asked: CyclesAsked): Promise<CyclesOutcome> {
   return outcome;
 }
 
-const killed = { servers: 0, bridges: 0 };
+let killedAt = Number.NEGATIVE_INFINITY;
 
 /** How many calls had a result. Throws when a session cannot be had or a call is not answered at all. */
 async function cycle(ground: Ground, name: string, end: End, next: () => number): Promise<number> {
@@ -133,7 +134,7 @@ async function cycle(ground: Ground, name: string, end: End, next: () => number)
     const victims = await (end === "server: SIGKILL" ? ground.servers() : ground.bridges());
     const victim = victims[Math.floor(next() * victims.length)];
     if (victim !== undefined) kill(victim);
-    killed[end === "bridge: SIGKILL" ? "bridges" : "servers"] += 1;
+    killedAt = performance.now();
     // Perhaps another client's: whoever is hit gets an error, and the session goes on.
     await echo();
     answered += (await echo()).result ? 1 : 0;

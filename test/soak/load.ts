@@ -63,9 +63,10 @@ const PARTS: Record<string, () => Promise<Verdict>> = {
     const count = Number(values.cycles);
     const outcome = await cycles({ seed: SEED, cycles: count, lanes: 4, servers: 4, runtime, body: await body() });
     show("cycles", outcome);
-    const { failures, zombies, sessions, serverProcesses, left, manager } = outcome;
+    const { failures, hit, zombies, sessions, serverProcesses, left, manager } = outcome;
     return [
       failures.length > 0 && `${failures.length} failures: ${failures[0]}`,
+      hit > count / 10 && `${hit} clients noticed a kill that was meant for another`,
       zombies + sessions + serverProcesses > 0 && "zombies, sessions or server processes are left",
       left.processes + left.containers + left.networks > 0 && "something is left after the manager's end",
       manager.memoryAfter > MANAGER_MIB && `the manager has ${manager.memoryAfter} MiB`,
