@@ -12,7 +12,6 @@ import { LABEL } from "../../src/runtime/labels.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { until } from "../support/until.ts";
 import { EVERYTHING } from "./clients.ts";
-import { converseModern } from "./generations.ts";
 import { fixtureBody } from "./images.ts";
 import type { Launch } from "./launch.ts";
 import { INITIALIZE, RawFront } from "./raw-front.ts";
@@ -22,6 +21,12 @@ const CROWD = join(import.meta.dir, "../fixtures/crowd-server.ts");
 const MODERN = join(import.meta.dir, "../fixtures/modern-server.ts");
 const CAPABILITIES = { sampling: {}, elicitation: { form: {} }, roots: {} };
 const LONG = "trigger-long-running-operation";
+
+const ENVELOPE = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientInfo": { name: "raw", version: "1" },
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
 
 interface Seen {
   pid: number;
@@ -134,12 +139,44 @@ test("clients of SDK 1.x and 2.x on one official server at once: answers, progre
   expect(await health(stage, "everything")).toMatchObject({ processes: 1 });
 }, 180_000);
 
-test("clients of 2026-07-28 on one server at once", async () => {
+test("clients of 2026-07-28 on one server at once: SDK 2.x, and raw ones with the same ids for progress and cancellation", async () => {
   await using stage = await Stage.open("process");
   await stage.start("modern", { image: `exec:${process.execPath}`, args: [MODERN], session: "shared" });
   const launch = stage.front("modern");
-  await Promise.all([converseModern(launch), converseModern(launch)]);
-  expect(await health(stage, "modern")).toMatchObject({ processes: 1 });
+  const sdk = ["blue", "green"].map(async (colour) => {
+    const versionNegotiation = { mode: { pin: "2026-07-28" } };
+    const client = new Client({ name: colour, version: "1" }, { versionNegotiation, capabilities: CAPABILITIES });
+    client.setRequestHandler("elicitation/create", async () => ({ action: "accept", content: { colour } }));
+    await client.connect(new StdioClientTransport({ ...launch, stderr: "ignore" }));
+    const text = async (name: string, args: Record<string, unknown>) =>
+      JSON.stringify((await client.callTool({ name, arguments: args })).content);
+    expect(await text("ask", {})).toContain(`you said ${colour}`);
+    const echoes = Array.from({ length: 32 }, (_, n) => text("echo", { text: `${colour} ${n}.` }));
+    for (const [n, echo] of (await Promise.all(echoes)).entries()) expect(echo).toContain(`${colour} ${n}.`);
+    return client;
+  });
+  const raw = [1, 2].map(async (n) => {
+    const front = new RawFront(launch);
+    const call = (name: string, args: object) =>
+      front.ask("tools/call", { name, arguments: args, _meta: { ...ENVELOPE, progressToken: "p" } });
+    const notices = () => front.messages.filter(({ method }) => method === "notifications/progress");
+    await front.answered(call("slow", { steps: n + 1 }));
+    expect(notices().map(({ params }) => params)).toMatchObject(
+      Array.from({ length: n + 1 }, (_, step) => ({ progressToken: "p", progress: step + 1, total: n + 1 })),
+    );
+    const before = notices().length;
+    const endless = call("slow", { steps: 100_000 });
+    await until("progress", () => notices().length > before);
+    front.notify("notifications/cancelled", { requestId: endless });
+    const echo = await front.answered(call("echo", { text: `raw ${n}.` }));
+    expect(JSON.stringify(echo.result)).toContain(`raw ${n}.`);
+    return front;
+  });
+  const clients = await Promise.all(sdk);
+  const fronts = await Promise.all(raw);
+  expect(await health(stage, "modern")).toMatchObject({ processes: 1, sessions: 4 });
+  for (const client of clients) await client.close();
+  for (const front of fronts) await front[Symbol.asyncDispose]();
 }, 120_000);
 
 test("a shared server that dies answers each client for its own calls, and is one process again for all that go on", async () => {
