@@ -27,84 +27,104 @@ async function onEngine(instance: string): Promise<{ containers: string[]; netwo
 }
 
 describe("a manager that is killed and not followed", () => {
-  test("leaves nothing of its processes: not the server, not its folder, not the caretaker", async () => {
-    await using manager = await Lone.open("process");
-    await manager.run("obstinate", manager.obstinate({ lease: LEASE_MS }));
-    await manager.attach("obstinate");
-    expect(manager.processes().length).toBeGreaterThan(3);
-    await manager.kill();
-    await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
-    expect(readdirSync(join(manager.dir, "process"))).toEqual([]);
-    expect(existsSync(join(manager.dir, "manager.sock"))).toBe(false);
-    expect(readFileSync(join(manager.dir, "logs", "lifecycle.log"), "utf8")).toContain("[CLEANUP]");
-  }, 60_000);
+  test.concurrent(
+    "leaves nothing of its processes: not the server, not its folder, not the caretaker",
+    async () => {
+      await using manager = await Lone.open("process");
+      await manager.run("obstinate", manager.obstinate({ lease: LEASE_MS }));
+      await manager.attach("obstinate");
+      expect(manager.processes().length).toBeGreaterThan(3);
+      await manager.kill();
+      await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
+      expect(readdirSync(join(manager.dir, "process"))).toEqual([]);
+      expect(existsSync(join(manager.dir, "manager.sock"))).toBe(false);
+      expect(readFileSync(join(manager.dir, "logs", "lifecycle.log"), "utf8")).toContain("[CLEANUP]");
+    },
+    60_000,
+  );
 
-  test("is waited for by its servers: another one takes over what runs and what was stopped", async () => {
-    await using manager = await Lone.open("process");
-    for (const name of ["runs", "stopped"]) await manager.run(name, manager.obstinate({ lease: 60_000 }));
-    await manager.post("/servers/stopped/stop");
-    await manager.kill();
-    const [caretaker = 0] = await until(
-      "the caretaker at work",
-      () => manager.caretakers().length > 0 && manager.caretakers(),
-    );
-    await Bun.sleep(1_000);
-    await manager.open();
-    await until("the end of the first caretaker", () => !manager.caretakers().includes(caretaker), 5_000);
-    const states = await until("both are known", async () => {
-      const found = await manager.servers();
-      return found.length === 2 && found.map(({ name, state }) => `${name} ${state}`);
-    });
-    expect(states.toSorted()).toEqual(["runs ready", "stopped stopped"]);
-  }, 60_000);
+  test.concurrent(
+    "is waited for by its servers: another one takes over what runs and what was stopped",
+    async () => {
+      await using manager = await Lone.open("process");
+      for (const name of ["runs", "stopped"]) await manager.run(name, manager.obstinate({ lease: 60_000 }));
+      await manager.post("/servers/stopped/stop");
+      await manager.kill();
+      const [caretaker = 0] = await until(
+        "the caretaker at work",
+        () => manager.caretakers().length > 0 && manager.caretakers(),
+      );
+      await Bun.sleep(1_000);
+      await manager.open();
+      await until("the end of the first caretaker", () => !manager.caretakers().includes(caretaker), 5_000);
+      const states = await until("both are known", async () => {
+        const found = await manager.servers();
+        return found.length === 2 && found.map(({ name, state }) => `${name} ${state}`);
+      });
+      expect(states.toSorted()).toEqual(["runs ready", "stopped stopped"]);
+    },
+    60_000,
+  );
 
-  test("ends properly on SIGTERM: no caretaker stays, and what runs, runs on", async () => {
-    await using manager = await Lone.open("process");
-    await manager.run("runs", manager.obstinate({ lease: 60_000 }));
-    expect(manager.caretakers()).toHaveLength(1);
-    expect(await manager.end()).toBe(0);
-    // The signal that ends it was sent before the manager's own end, but who dies first is the system's business.
-    await until("the end of the caretaker", () => manager.caretakers().length === 0, 1_000);
-    expect(manager.processes().length).toBeGreaterThan(0);
-  }, 60_000);
+  test.concurrent(
+    "ends properly on SIGTERM: no caretaker stays, and what runs, runs on",
+    async () => {
+      await using manager = await Lone.open("process");
+      await manager.run("runs", manager.obstinate({ lease: 60_000 }));
+      expect(manager.caretakers()).toHaveLength(1);
+      expect(await manager.end()).toBe(0);
+      // The signal that ends it was sent before the manager's own end, but who dies first is the system's business.
+      await until("the end of the caretaker", () => manager.caretakers().length === 0, 1_000);
+      expect(manager.processes().length).toBeGreaterThan(0);
+    },
+    60_000,
+  );
 
-  test("leaves no installation that is under way, nor its files", async () => {
-    // Says what there is, and never sends it.
-    using registry = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      idleTimeout: 0,
-      fetch(request) {
-        const { origin, pathname } = new URL(request.url);
-        if (pathname.startsWith("/-/")) return new Promise<Response>(() => {});
-        const dist = { tarball: `${origin}/-/stalls.tgz`, integrity: `sha512-${"A".repeat(86)}==` };
-        const manifest = { name: "stalls", version: "1.0.0", bin: "index.js", dist };
-        return Response.json({ name: "stalls", "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": manifest } });
-      },
-    });
-    await using temporary = await tempDir("install");
-    const env = {
-      BUN_CONFIG_REGISTRY: registry.url.origin,
-      TMPDIR: temporary.path,
-      BUN_INSTALL_CACHE_DIR: temporary.path,
-    };
-    await using manager = await Lone.open("process", { env });
-    void manager.run("stalls", { image: "npm:stalls@1.0.0" }).catch(() => {});
-    const drafts = () => entriesOf(join(manager.dir, "npm")).filter((name) => name.startsWith(".draft-"));
-    await until("the installation", () => drafts().length > 0 && manager.processes().length > 1, 20_000);
-    await manager.kill();
-    await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
-    expect(drafts()).toEqual([]);
-    expect(entriesOf(temporary.path).filter((name) => name.startsWith("linkspan-"))).toEqual([]);
-  }, 60_000);
+  test.concurrent(
+    "leaves no installation that is under way, nor its files",
+    async () => {
+      // Says what there is, and never sends it.
+      using registry = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        idleTimeout: 0,
+        fetch(request) {
+          const { origin, pathname } = new URL(request.url);
+          if (pathname.startsWith("/-/")) return new Promise<Response>(() => {});
+          const dist = { tarball: `${origin}/-/stalls.tgz`, integrity: `sha512-${"A".repeat(86)}==` };
+          const manifest = { name: "stalls", version: "1.0.0", bin: "index.js", dist };
+          return Response.json({ name: "stalls", "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": manifest } });
+        },
+      });
+      await using temporary = await tempDir("install");
+      const env = {
+        BUN_CONFIG_REGISTRY: registry.url.origin,
+        TMPDIR: temporary.path,
+        BUN_INSTALL_CACHE_DIR: temporary.path,
+      };
+      await using manager = await Lone.open("process", { env });
+      void manager.run("stalls", { image: "npm:stalls@1.0.0" }).catch(() => {});
+      const drafts = () => entriesOf(join(manager.dir, "npm")).filter((name) => name.startsWith(".draft-"));
+      await until("the installation", () => drafts().length > 0 && manager.processes().length > 1, 20_000);
+      await manager.kill();
+      await until("the end of every process", () => manager.processes().length === 0, GONE_MS);
+      expect(drafts()).toEqual([]);
+      expect(entriesOf(temporary.path).filter((name) => name.startsWith("linkspan-"))).toEqual([]);
+    },
+    60_000,
+  );
 
-  test("in a directory that is gone, too", async () => {
-    await using manager = await Lone.open("process");
-    await manager.run("lost", manager.obstinate({ lease: LEASE_MS }));
-    await manager.kill();
-    await rm(manager.dir, { recursive: true, force: true });
-    await until("the end of every process", () => manager.processes().length === 0, GONE_MS + 10_000);
-  }, 60_000);
+  test.concurrent(
+    "in a directory that is gone, too",
+    async () => {
+      await using manager = await Lone.open("process");
+      await manager.run("lost", manager.obstinate({ lease: LEASE_MS }));
+      await manager.kill();
+      await rm(manager.dir, { recursive: true, force: true });
+      await until("the end of every process", () => manager.processes().length === 0, GONE_MS + 10_000);
+    },
+    60_000,
+  );
 });
 
 function entriesOf(folder: string): string[] {

@@ -16,6 +16,7 @@ const { killed, answers, goneMs, left, harmed, calls } = await killStorm({
   runs,
   atOnce,
   leaseMs: LEASE_MS,
+  graceMs: 5_000,
   runtimes,
   report,
 });

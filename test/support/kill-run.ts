@@ -38,6 +38,8 @@ export interface KillOptions {
   runtime: "docker" | "process";
   moment: Moment;
   leaseMs: number;
+  /** What is left so long after the lease counts. */
+  graceMs: number;
   /** What the servers in containers are made from. */
   image: string;
   /** An image whose fetching never ends. */
@@ -53,7 +55,7 @@ export interface Killed {
   answers: number;
   /** From the last SIGKILL until nothing was left; undefined when something still was after a long time. */
   goneMs: number | undefined;
-  /** What is left after the lease and 5 s. */
+  /** What is left after the lease and the grace. */
   left: string[];
 }
 
@@ -61,7 +63,7 @@ export async function killRun(options: KillOptions): Promise<Killed> {
   await using life = await Life.begin(options);
   await life.until(options.moment);
   const killed = await life.kill();
-  return { killed, answers: life.answers(), ...(await life.leftovers(options.leaseMs + 5_000)) };
+  return { killed, answers: life.answers(), ...(await life.leftovers(options.leaseMs + options.graceMs)) };
 }
 
 class Life implements AsyncDisposable {

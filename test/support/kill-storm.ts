@@ -20,6 +20,7 @@ export interface Storm {
   runs: number;
   atOnce: number;
   leaseMs: number;
+  graceMs: number;
   runtimes: readonly KillOptions["runtime"][];
   /** After each run. */
   report?(run: string): void;
@@ -30,7 +31,7 @@ export interface Outcome {
   answers: number;
   /** Of every run, from the last SIGKILL on, slowest last. */
   goneMs: number[];
-  /** What was left after the lease and 5 s, with its run. */
+  /** What was left after the lease and the grace, with its run. */
   left: string[];
   /** What has happened to others. */
   harmed: string[];
@@ -38,7 +39,7 @@ export interface Outcome {
   calls: number;
 }
 
-export async function killStorm({ seed, runs, atOnce, leaseMs, runtimes, report }: Storm): Promise<Outcome> {
+export async function killStorm({ seed, runs, atOnce, leaseMs, graceMs, runtimes, report }: Storm): Promise<Outcome> {
   const withEngine = runtimes.includes("docker");
   const entries = withEngine ? await undyingEntries() : [];
   const image = withEngine
@@ -62,7 +63,7 @@ export async function killStorm({ seed, runs, atOnce, leaseMs, runtimes, report 
     for (let index = begun++; index < plans.length; index = begun++) {
       const plan = plans[index];
       if (!plan) return;
-      const result = await killRun({ ...plan, leaseMs, image, stalling });
+      const result = await killRun({ ...plan, leaseMs, graceMs, image, stalling });
       note(outcome, result, `run ${index} (${plan.runtime}, ${plan.moment})`);
       report?.(`${index} ${plan.runtime} ${plan.moment}: ${JSON.stringify(result)}`);
     }
