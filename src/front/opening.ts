@@ -31,7 +31,9 @@ const RELEASE_MS = 300;
 const PATIENCE_MS = 10;
 const MANIFEST_MS = 2_000;
 /** What a client asks at its beginning comes together; the manager hears of it once. */
-const GATHER_MS = 300;
+const GATHER_MS = 100;
+/** A client that only looks who is there ends its front at once, and waits for it. */
+const TEACH_MS = 1_000;
 /** Servers of an embedded manager are stopped before the process ends. */
 const CLOSE_MS = 10_000;
 
@@ -190,7 +192,7 @@ export class Opening {
     this.teaching = undefined;
     const { source, grant, manifest } = this;
     const news = grant && manifest?.takeNews();
-    if (news) await source?.learn?.(grant.session, news, Deadline.in(RELEASE_MS)).catch(() => {});
+    if (news) await source?.learn?.(grant.session, news, Deadline.in(TEACH_MS)).catch(() => {});
   }
 
   /** Where the bridge of a grant is by now; undefined if its server has ended. A manager that is away is not waited for. */

@@ -3,6 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../support/until.ts";
+import { legacy, modern } from "./crowd.ts";
+import { MODERN as ERA } from "./generations.ts";
+import type { Launch } from "./launch.ts";
 import { gated, Moody, textOf } from "./moody.ts";
 import { INITIALIZE, type Message, RawFront } from "./raw-front.ts";
 import { Stage } from "./stage.ts";
@@ -30,11 +33,13 @@ class Scene {
   }
 
   /** A client that sees everything, and whose server has then gone: the gate is shut behind it. */
-  async rehearse(mood: Record<string, unknown> = {}): Promise<void> {
+  async rehearse(mood: Record<string, unknown> = {}, answers = 2): Promise<void> {
+    const before = await known();
     await this.moody.next(mood);
     await using front = this.moody.front();
     await front.initialize();
     await front.request("tools/list");
+    await until(`${answers} answers`, async () => (await answersIn(before)) === answers);
     front.endInput();
     expect(await front.ended()).toBe(0);
     await this.close();
@@ -57,6 +62,12 @@ const stored = async () =>
   (await Promise.all((await known()).map((name) => readFile(join(stage.dataDir, "manifests", name), "utf8")))).join(
     "\n",
   );
+/** How many answers are in the one file that was not there before. */
+async function answersIn(before: string[]): Promise<number> {
+  const [name = ""] = (await known()).filter((one) => !before.includes(one));
+  const text = await readFile(join(stage.dataDir, "manifests", name), "utf8").catch(() => "{}");
+  return Object.keys((JSON.parse(text) as { answers?: object }).answers ?? {}).length;
+}
 
 describe("while the server says nothing", () => {
   test("initialize and tools/list are answered as before, a call waits, and its answer is the server's", async () => {
@@ -92,6 +103,7 @@ describe("while the server says nothing", () => {
     await scene.lift();
     await until("the notice", () => changed(front).length === 1);
     expect(toolsOf(await front.request("tools/list"))).toContain("added");
+    await until("the new list", async () => (await stored()).includes("added"));
     front.endInput();
     expect(await front.ended()).toBe(0);
     await scene.close();
@@ -110,6 +122,7 @@ describe("while the server says nothing", () => {
     const { error } = await front.call("state");
     expect(error?.message).toContain("2024-11-05");
     expect(error?.message).toContain("Reconnect");
+    await until("the new answer", async () => (await stored()).includes("2024-11-05"));
     front.endInput();
     await front.ended();
     await scene.close();
@@ -156,7 +169,7 @@ describe("while the server says nothing", () => {
 
   test("an answer that repeats a secret is not kept", async () => {
     const scene = await Scene.open("secret", { secrets: { API_KEY: 's3cr3t"value' } });
-    await scene.rehearse({ tools: ['tool-of-s3cr3t"value'] });
+    await scene.rehearse({ tools: ['tool-of-s3cr3t"value'] }, 1);
     const text = await stored();
     expect(text).toContain("moody");
     expect(text).not.toContain("s3cr3t");
@@ -180,6 +193,42 @@ describe("while the server says nothing", () => {
     expect(front.process.exitCode).toBeNull();
   });
 });
+
+test.each([
+  ["SDK 1.x", "moody", 2, (launch: Launch, troubles: string[]) => legacy(launch, troubles)],
+  ["SDK 2.x, either era", "moody", 3, (launch: Launch, troubles: string[]) => modern(launch, "auto", troubles)],
+  ["SDK 2.x, newer era", "modern", 2, (launch: Launch, troubles: string[]) => modern(launch, { pin: ERA }, troubles)],
+] as const)(
+  "%s with a %s server: it connects and lists before the server says a word, and its calls are answered then",
+  async (client, server, questions, connect) => {
+    const name = `real-${client.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase()}`;
+    const gate = join(stage.dataDir, `${name}.gate`);
+    await Bun.write(gate, "");
+    if (server === "moody") await Moody.gated(stage, name, gate);
+    else await stage.start(name, gated(gate, [MODERN]));
+    const troubles: string[] = [];
+    const before = await known();
+    const first = await connect(stage.front(name), troubles);
+    const tools = (await first.listTools()).tools.map((tool) => tool.name);
+    first.onclose = undefined;
+    await first.close();
+    await until("an end of the session", async () => (await stage.view(name)).sessions === 0);
+    await until(`${questions} answers`, async () => (await answersIn(before)) === questions);
+    await rm(gate);
+    await stage.api(`/servers/${name}/stop`, { method: "POST" });
+    const next = await connect(stage.front(name), troubles);
+    expect((await next.listTools()).tools.map((tool) => tool.name)).toEqual(tools);
+    const call = next.callTool(
+      server === "moody" ? { name: "state", arguments: {} } : { name: "echo", arguments: { text: "pid" } },
+    );
+    await Bun.write(gate, "");
+    expect(JSON.stringify((await call).content)).toContain("pid");
+    next.onclose = undefined;
+    await next.close();
+    expect(troubles).toEqual([]);
+  },
+  60_000,
+);
 
 test("a client of the newer era is told, too, and asked for nothing twice", async () => {
   const gate = join(stage.dataDir, "modern.gate");
