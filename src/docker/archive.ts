@@ -1,6 +1,6 @@
 /** Archives for the engine's archive and import calls: made and read as streams, so that no file is held in memory. */
-import { createReadStream } from "node:fs";
-import { lstat, readdir, readlink, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, open, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { extract, type Header, type Pack, pack } from "tar-stream";
@@ -67,7 +67,8 @@ async function putTree(archive: Pack, name: string, path: string, owner: Owner):
   if (found.isSymbolicLink()) {
     await put(archive, { name, mode: 0o777, type: "symlink", linkname: await readlink(path), ...owner });
   } else if (found.isFile()) {
-    await putFile(archive, { name, mode: found.mode & 0o111 ? 0o755 : 0o644, ...owner }, path);
+    // What has become a link since the look above is not followed.
+    await putFile(archive, { name, mode: found.mode & 0o111 ? 0o755 : 0o644, ...owner }, path, constants.O_NOFOLLOW);
   } else if (found.isDirectory()) {
     await put(archive, { name, mode: 0o755, type: "directory", ...owner });
     // Sorted, because the order of a folder differs between machines.
@@ -82,9 +83,9 @@ function put(archive: Pack, headers: Headers, bytes: Uint8Array = new Uint8Array
   });
 }
 
-async function putFile(archive: Pack, headers: Headers, path: string): Promise<void> {
-  // What a link leads to, as the stream below reads it.
-  const { size } = await stat(path);
+async function putFile(archive: Pack, headers: Headers, path: string, flags = 0): Promise<void> {
+  await using file = await open(path, constants.O_RDONLY | flags);
+  const { size } = await file.stat();
   let done: (error?: Error | null) => void = () => {};
   const written = new Promise<void>((resolve, reject) => {
     done = (error) => (error ? reject(error) : resolve());
@@ -93,7 +94,7 @@ async function putFile(archive: Pack, headers: Headers, path: string): Promise<v
   // A file that changed its size meanwhile: the callback above gets the same error.
   entry.on("error", () => {});
   const stopped = new Promise<void>((resolve) => void entry.once("close", () => resolve()));
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+  for await (const chunk of file.createReadStream({ highWaterMark: 1024 * 1024, autoClose: false })) {
     if (entry.destroyed) break;
     if (!entry.write(chunk)) await Promise.race([drained(entry), stopped]);
   }

@@ -13,6 +13,7 @@ import { image, imageFacts, findImage } from "./common.ts";
 const CONTEXT_BYTES_MAX = 1024 ** 3;
 const CONTEXT_FILES_MAX = 50_000;
 const LOG_LINES_MAX = 2_000;
+const RULES_BYTES_MAX = 1024 * 1024;
 
 const word = v.pipe(v.string(), v.maxLength(64 * 1024));
 const buildArgs = v.record(v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), word);
@@ -94,12 +95,10 @@ function inline(files: Record<string, string>): Entry[] {
 
 /** Every file that .dockerignore lets through; links stay links, and lead nowhere on this machine. */
 async function contextOf(root: string, dockerfile: string): Promise<Entry[]> {
-  const rules = await readFile(join(root, ".dockerignore"), "utf8").catch(() => "");
-  const ignored = dockerignore().add(rules);
+  const ignored = dockerignore().add(await rulesOf(join(root, ".dockerignore")));
   const entries: Entry[] = [];
   let bytes = 0;
-  const names = await readdir(root, { recursive: true });
-  for (const name of names.toSorted()) {
+  for await (const name of namesIn(root, "")) {
     // The engine needs these two whatever the rules say.
     if (ignored.ignores(name) && name !== dockerfile && name !== ".dockerignore") continue;
     const path = join(root, name);
@@ -120,4 +119,20 @@ async function contextOf(root: string, dockerfile: string): Promise<Entry[]> {
     entries.push({ kind: "tree", name, path });
   }
   return entries;
+}
+
+/** A link, or something without an end, is no file of rules. */
+async function rulesOf(file: string): Promise<string> {
+  const found = await lstat(file).catch(() => undefined);
+  return found?.isFile() && found.size <= RULES_BYTES_MAX ? readFile(file, "utf8") : "";
+}
+
+/** A folder's names before those of what is in it. Links are named and never followed: `readdir` itself would follow them. */
+async function* namesIn(root: string, folder: string): AsyncGenerator<string> {
+  const found = await readdir(join(root, folder), { withFileTypes: true });
+  for (const entry of found.toSorted((left, right) => (left.name < right.name ? -1 : 1))) {
+    const name = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    yield name;
+    if (entry.isDirectory()) yield* namesIn(root, name);
+  }
 }
