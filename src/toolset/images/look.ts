@@ -129,12 +129,20 @@ export const imageHistoryTool = tool({
   text: ({ steps }) => steps.map(({ created_by, bytes }) => `${Math.round(bytes / 1e3)} kB  ${created_by}`).join("\n"),
 });
 
+/** A shell with its options, as the engine writes it before a RUN step's command. */
+const SHELL = / \/\S*sh( -\S+)* -c /;
+
 /** `ENV A=secret` → `ENV A=***`; a RUN step repeats its build arguments: `|1 A=secret /bin/sh -c …`. */
 function maskStep(step: string): string {
-  if (/\b(ENV|ARG)\s/.test(step))
-    return step.replace(/([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|'[^']*'|.*?(?=\s[A-Za-z_][A-Za-z0-9_]*=|$))/g, "$1=***");
-  return step.replace(
-    /^(\|\d+ )(.*?)(?= \/bin\/| \/|$)/,
-    (_, head: string, pairs: string) => head + pairs.replace(/=\S*/g, "=***"),
-  );
+  if (/^\|\d+ /.test(step)) {
+    const at = step.search(SHELL);
+    const end = at < 0 ? step.length : at;
+    return maskPairs(step.slice(0, end)) + step.slice(end);
+  }
+  return /\b(ENV|ARG)\s/.test(step) ? maskPairs(step) : step;
+}
+
+/** A value goes on until the next name: quotes and line ends in it mean nothing here. */
+function maskPairs(text: string): string {
+  return text.replace(/([A-Za-z_][A-Za-z0-9_.-]*)=[\s\S]*?(?=\s[A-Za-z_][A-Za-z0-9_.-]*=|$)/g, "$1=***");
 }
