@@ -37,6 +37,8 @@ export async function archiveToRead(asked: string, settings: Settings): Promise<
     });
   });
   if (isAbsolute(asked)) await allowedFolder(dirname(found), settings);
+  else if (!contains(await realpath(archivesOf(settings)), found))
+    throw new Fault("forbidden", `${asked} is a link to somewhere else`, { hint: "Name a file that is there itself." });
   return found;
 }
 

@@ -7,10 +7,28 @@ import { Fault } from "../base/fault.ts";
 import { contains, overlaps, refusal } from "../docker/bind-rules.ts";
 import type { Mount } from "../docker/containers.ts";
 import { type Endpoint, isLocal } from "../docker/endpoint.ts";
+import { inspectVolume, type VolumeInfo } from "../docker/volumes.ts";
 import type { Settings } from "./settings.ts";
+import type { ToolCall } from "./tool.ts";
 
 /** In the home folder: keys and passwords. */
-const SECRET_FOLDERS = [".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".docker", ".kube", ".netrc"];
+const SECRET_FOLDERS = [
+  ".aws",
+  ".azure",
+  ".cargo/credentials.toml",
+  ".config/gcloud",
+  ".config/gh",
+  ".docker",
+  ".git-credentials",
+  ".gnupg",
+  ".kube",
+  ".local/share/keyrings",
+  ".netrc",
+  ".npmrc",
+  ".password-store",
+  ".pypirc",
+  ".ssh",
+];
 
 const text = v.pipe(
   v.string(),
@@ -56,11 +74,9 @@ export const volumes = v.pipe(
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/;
 
 /** Faults: `invalid`, `forbidden`, `unsupported` (a path, and the engine is elsewhere). */
-export async function mountsOf(
-  wanted: readonly VolumeRequest[],
-  endpoint: Endpoint,
-  settings: Settings,
-): Promise<Mount[]> {
+export async function mountsOf(wanted: readonly VolumeRequest[], call: ToolCall): Promise<Mount[]> {
+  const { settings } = call;
+  const { endpoint } = await call.engine();
   const mounts: Mount[] = [];
   for (const { source, target: asked, readOnly } of wanted) {
     const Target = posix.normalize(asked);
@@ -68,6 +84,7 @@ export async function mountsOf(
       const Source = await allowedPath(source, readOnly, endpoint, settings);
       mounts.push({ Type: "bind", Source, Target, ReadOnly: readOnly, BindOptions: { Propagation: "rprivate" } });
     } else if (VOLUME_NAME.test(source)) {
+      await judgeVolume(await inspectVolume(await call.engine(), source, call.deadline), readOnly, call);
       mounts.push({ Type: "volume", Source: source, Target, ReadOnly: readOnly });
     } else {
       throw new Fault("invalid", `${source} is neither a volume's name nor an absolute path`, {
@@ -78,7 +95,27 @@ export async function mountsOf(
   return mounts;
 }
 
-/** The canonical path, where a container may see it. */
+/** Kinds of devices that are no part of the engine's machine. */
+const ELSEWHERE = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
+const deviceOptions = v.fallback(v.record(v.string(), v.string()), {});
+
+/**
+ * A volume whose driver shows a path of the engine's machine is the bind that it stands for, whoever has made it. Faults:
+ * `forbidden`, `unsupported`.
+ */
+export async function judgeVolume(volume: VolumeInfo | undefined, readOnly: boolean, call: ToolCall): Promise<void> {
+  const { type = "", device = "", o = "" } = v.parse(deviceOptions, volume?.["Options"]);
+  if (!volume || volume.Driver !== "local" || (type === "" && device === "" && o === "")) return;
+  const bind = /(^|,)r?bind(,|$)/.test(o);
+  if (ELSEWHERE.has(type) && !bind) return;
+  if (!isAbsolute(device) || (!bind && !device.startsWith("/dev/")))
+    throw new Fault("forbidden", `the volume ${volume.Name} shows files of the engine's machine (${type}, ${o})`, {
+      hint: "Take a volume without driver options.",
+    });
+  await allowedPath(device, readOnly, (await call.engine()).endpoint, call.settings);
+}
+
+/** The canonical path, where a container may see it. Writable ones only in a folder that somebody has allowed. */
 export async function allowedPath(
   source: string,
   readOnly: boolean,
@@ -103,6 +140,10 @@ export async function allowedPath(
       hint: "Mount a folder with just the files that are needed.",
     });
   const allowed = await Promise.all(settings.mountAllowlist.map(known));
+  if (allowed.length === 0 && !readOnly)
+    throw new Fault("forbidden", `${shown(source, path)} is not mounted writable: no folder is allowed for that`, {
+      hint: "Mount it read-only, or take a volume; whoever configures this server names folders in SAFETY_VOLUME_MOUNT_ALLOWLIST.",
+    });
   if (allowed.length > 0 && !allowed.some((one) => contains(one, path)))
     throw new Fault("forbidden", `${shown(source, path)} is not mounted: it lies outside the allowed folders`, {
       hint: `Whoever configures this server decides it with SAFETY_VOLUME_MOUNT_ALLOWLIST; now it is ${allowed.join(", ")}.`,

@@ -88,7 +88,7 @@ export interface Settings {
   allowedResources: ReadonlySet<string>;
   /** Absolute host paths that no container may mount, nor anything below or above them. */
   mountBlocklist: readonly string[];
-  /** Absolute host paths below which binds are allowed. Empty: no bind is. */
+  /** Absolute host paths below which binds are allowed. Empty: read-only ones of what is not protected. */
   mountAllowlist: readonly string[];
   serverName: string;
   serverVersion: string | undefined;

@@ -2,7 +2,9 @@
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
 import type { ContainerConfig, HostConfig } from "../../docker/containers.ts";
+import { inspectNetwork } from "../../docker/networks.ts";
 import { byteSize, duration } from "../../model/units.ts";
+import { foreignLabels, refuseBorrowed } from "../labels.ts";
 import { mountsOf, volumes } from "../mounts.ts";
 import type { ToolCall } from "../tool.ts";
 import { argv, environment, userName, workdir } from "./arguments.ts";
@@ -14,11 +16,17 @@ const TIB = 1024 ** 4;
 const NANO = 1_000_000_000;
 const NANO_PER_MS = 1_000_000;
 
-/** What the engine takes for an image; never something that could be an option. */
+/**
+ * An image's name or id, by the grammar of references (distribution/reference): never something that could be an option,
+ * or, as a part of the engine's path, lead to another call.
+ */
 export const imageRef = v.pipe(
   v.string(),
   v.maxLength(512),
-  v.regex(/^[A-Za-z0-9][^\s\0]*$/, "expected an image such as nginx:1.27"),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d{1,5}(?=\/))?(\/[A-Za-z0-9][A-Za-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]{1,32}:[0-9a-fA-F]{32,128})?$/,
+    "expected an image such as nginx:1.27",
+  ),
 );
 const memory = v.pipe(byteSize(6 * MIB, 1024 * TIB), v.description("Such as 512m or 1g; swap is not added"));
 const cpus = v.pipe(v.number(), v.minValue(0.01), v.maxValue(1024));
@@ -34,6 +42,7 @@ const labels = v.pipe(
     v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,254}$/)),
     v.pipe(v.string(), v.maxLength(64 * 1024)),
   ),
+  foreignLabels,
   v.description('{"app": "web"}'),
 );
 const healthCheck = v.strictObject({
@@ -86,17 +95,14 @@ export type ContainerSpec = v.InferOutput<typeof schema>;
 
 /** Faults: `forbidden` for what the policy does not allow, `invalid`. */
 export async function configOf(spec: ContainerSpec, call: ToolCall): Promise<ContainerConfig> {
-  const { endpoint } = await call.engine();
   if (spec.privileged && !call.settings.allowPrivileged)
     throw new Fault("forbidden", "a privileged container is not allowed", {
       hint: "Leave privileged out; whoever configures this server decides it with SAFETY_ALLOW_PRIVILEGED_CONTAINERS=true.",
     });
-  if (spec.network === "host")
-    throw new Fault("forbidden", "the host's own network is not given to a container", {
-      hint: "Publish the ports that are needed.",
-    });
+  await refuseHostNetwork(spec.network, call);
+  await refuseBorrowed(spec.image, call);
   const { exposed, bindings } = portBindings(spec.ports);
-  const mounts = await mountsOf(spec.volumes, endpoint, call.settings);
+  const mounts = await mountsOf(spec.volumes, call);
   return {
     Image: spec.image,
     Env: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
@@ -120,6 +126,16 @@ export async function configOf(spec: ContainerSpec, call: ToolCall): Promise<Con
       ...(spec.cpu_shares === undefined ? {} : { CpuShares: spec.cpu_shares }),
     },
   };
+}
+
+/** Under its name, and under its id. */
+async function refuseHostNetwork(network: string | undefined, call: ToolCall): Promise<void> {
+  if (network === undefined) return;
+  const found = network === "host" ? undefined : await inspectNetwork(await call.engine(), network, call.deadline);
+  if (network === "host" || found?.Driver === "host")
+    throw new Fault("forbidden", "the host's own network is not given to a container", {
+      hint: "Publish the ports that are needed.",
+    });
 }
 
 type Limits = Partial<Pick<ContainerSpec, "memory" | "cpus" | "pids" | "restart_policy">>;

@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
+import { foreignLabels } from "../labels.ts";
 import { output } from "../output.ts";
 import { tool } from "../tool.ts";
 import { containerId, findContainer, nameOf } from "../containers/common.ts";
@@ -47,7 +48,7 @@ export const createNetworkTool = tool({
     options: v.optional(orText(words), {}),
     ipam: v.optional(v.pipe(orText(ipam), v.description('{"Config": [{"Subnet": "10.9.0.0/24"}]}'))),
     internal: v.optional(v.boolean(), false),
-    labels: v.optional(orText(words), {}),
+    labels: v.optional(orText(v.pipe(words, foreignLabels)), {}),
     enable_ipv6: v.optional(v.boolean(), false),
     attachable: v.optional(v.boolean(), false),
   }),

@@ -11,6 +11,7 @@ import { inspectVolume, volumeUses } from "../../docker/volumes.ts";
 import { writeBackup } from "../../model/backup.ts";
 import { BackupReader } from "../../model/backup-read.ts";
 import { archiveFile, archiveToRead, archiveToWrite } from "../files.ts";
+import { judgeVolume } from "../mounts.ts";
 import { output } from "../output.ts";
 import { type Planned, tool, type ToolCall } from "../tool.ts";
 import { protect } from "../undo/keep.ts";
@@ -37,7 +38,7 @@ export const backupVolumeTool = tool({
   output: output({ file: v.string(), bytes: v.number() }),
   example: { volume_name: "data", file: "data.tar.gz" },
   async handle({ volume_name, file }, call) {
-    await findVolume(volume_name, call);
+    await judgeVolume(await findVolume(volume_name, call), true, call);
     await refuseUsers(volume_name, true, call);
     const path = await archiveToWrite(file, call.settings);
     if (await stat(path).catch(() => undefined))
@@ -100,6 +101,7 @@ export const restoreVolumeTool = tool({
     const engine = await call.engine();
     const volumes = await call.volumes();
     const before = await inspectVolume(engine, name, call.deadline);
+    await judgeVolume(before, false, call);
     await refuseUsers(name, false, call);
     const undo =
       before &&

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
 import { inspectVolume, listVolumes, volumeUses } from "../../docker/volumes.ts";
 import { filterLists, filters } from "../filters.ts";
+import { foreignLabels } from "../labels.ts";
 import { output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 import { findVolume, volumeFacts, volumeName, volumeOf } from "./common.ts";
@@ -55,7 +56,10 @@ export const inspectVolumeTool = tool({
     `${name}: ${driver}, ${used_by.map(({ container }) => container).join(", ") || "unused"}`,
 });
 
-const words = v.record(v.pipe(v.string(), v.maxLength(255)), v.pipe(v.string(), v.maxLength(64 * 1024)));
+const words = v.pipe(
+  v.record(v.pipe(v.string(), v.maxLength(255)), v.pipe(v.string(), v.maxLength(64 * 1024))),
+  foreignLabels,
+);
 /** Memory is the one thing besides a folder of its own that a volume may be: every other device is the host's. */
 const memory = v.strictObject({
   type: v.literal("tmpfs"),
