@@ -44,7 +44,7 @@ async function compiled(): Promise<string> {
   const tcc = await debianPackage("tcc");
   const [lib] = (await readdir(join(tcc, "usr/lib"))).filter((name) => name.endsWith("-linux-gnu"));
   await mkdir(CACHE, { recursive: true });
-  const draft = `${file}.${process.pid}`;
+  const draft = `${file}.${crypto.randomUUID()}`;
   const own = `-B${join(tcc, "usr/lib", lib ?? "", "tcc")}`;
   const child = Bun.spawn([join(tcc, "usr/bin/tcc"), own, "-shared", "-nostdlib", "-o", draft, SOURCE], {
     stderr: "pipe",
