@@ -2,8 +2,9 @@
  * The audit log: one JSON line per call, append-only, 0600, rotated by size. Who, which tool, the shape of the arguments
  * (names and types, never values), the decision, and what it was about.
  */
-import { appendFile, chmod, mkdir, rename, stat } from "node:fs/promises";
+import { appendFile, chmod, lstat, mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import { Fault } from "../base/fault.ts";
 
 const FILE_BYTES_MAX = 10 * 1024 * 1024;
 /** `audit.jsonl`, `audit.jsonl.1` … */
@@ -21,8 +22,11 @@ const OBJECTS = new Set([
   "id",
 ]);
 const OBJECT_CHARS_MAX = 256;
+/** Of what a client calls itself and a tool: nobody can fill the log with one line. */
+const NAME_CHARS_MAX = 128;
 
-export type Decision = "allowed" | "denied" | "refused" | "asked" | "confirmed" | "failed";
+/** `begun`: something is about to change; the line with the outcome follows. */
+export type Decision = "begun" | "allowed" | "denied" | "refused" | "asked" | "confirmed" | "failed";
 
 export interface AuditEntry {
   who: string;
@@ -37,16 +41,20 @@ export interface AuditEntry {
 export class AuditLog {
   private tail: Promise<void> = Promise.resolve();
 
-  constructor(private readonly file: string) {}
+  /** `hide`: for names that have a password in them. */
+  constructor(
+    private readonly file: string,
+    private readonly hide: (text: string) => string = (text) => text,
+  ) {}
 
   /** In the order of calling. Resolves when it is written; fails when it cannot be. */
   write({ who, tool, args, decision, fault, ms }: AuditEntry): Promise<void> {
     const line = JSON.stringify({
       at: new Date().toISOString(),
-      who,
-      tool,
+      who: who.slice(0, NAME_CHARS_MAX),
+      tool: tool.slice(0, NAME_CHARS_MAX),
       decision,
-      objects: objectsOf(args),
+      objects: objectsOf(args, this.hide),
       shape: shapeOf(args),
       ...(fault === undefined ? {} : { fault }),
       ms: Math.round(ms),
@@ -57,7 +65,8 @@ export class AuditLog {
   }
 
   private async append(line: string): Promise<void> {
-    const found = await stat(this.file).catch(() => undefined);
+    const found = await lstat(this.file).catch(() => undefined);
+    if (found && !found.isFile()) throw new Fault("forbidden", `${this.file} is no file`);
     if (!found) await mkdir(dirname(this.file), { recursive: true, mode: 0o700 });
     if (found && found.size + line.length > FILE_BYTES_MAX) await this.rotate();
     await appendFile(this.file, line, { mode: 0o600 });
@@ -73,11 +82,11 @@ export class AuditLog {
   }
 }
 
-function objectsOf(args: unknown): Record<string, string> {
+function objectsOf(args: unknown, hide: (text: string) => string): Record<string, string> {
   const entries = Object.entries(isRecord(args) ? args : {});
   return Object.fromEntries(
     entries.flatMap(([key, value]) =>
-      OBJECTS.has(key) && typeof value === "string" ? [[key, value.slice(0, OBJECT_CHARS_MAX)]] : [],
+      OBJECTS.has(key) && typeof value === "string" ? [[key, hide(value.slice(0, OBJECT_CHARS_MAX))]] : [],
     ),
   );
 }

@@ -16,30 +16,47 @@ interface Pending {
   endsAt: number;
 }
 
+/** What a token stands for. */
+export interface Wish {
+  /** Whoever asked: a token is nothing in anybody else's hands. */
+  who: string;
+  tool: string;
+  args: unknown;
+  plan: Plan;
+}
+
 export class Confirmations {
   private readonly pending = new Map<string, Pending>();
 
-  mint(tool: string, args: unknown, plan: Plan): string {
+  /** `now`: ms of a clock that only goes forward. */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  mint(wish: Wish): string {
     const token = randomBytes(16).toString("base64url");
-    this.pending.set(token, { digest: digestOf(tool, args, plan), endsAt: performance.now() + CONFIRM_MS });
+    this.pending.set(token, { digest: digestOf(wish), endsAt: this.now() + CONFIRM_MS });
     const [oldest] = this.pending.keys();
     if (this.pending.size > PENDING_MAX && oldest !== undefined) this.pending.delete(oldest);
     return token;
   }
 
   /** Whether the token was given for exactly this. It is used up either way. */
-  redeem(token: string, tool: string, args: unknown, plan: Plan): boolean {
+  redeem(token: string, wish: Wish): boolean {
     const found = this.pending.get(token);
     this.pending.delete(token);
-    return found !== undefined && performance.now() < found.endsAt && found.digest === digestOf(tool, args, plan);
+    return found !== undefined && this.now() < found.endsAt && found.digest === digestOf(wish);
+  }
+
+  /** Somebody has said no. */
+  forget(token: string): void {
+    this.pending.delete(token);
   }
 }
 
 /** Sizes are left out: a log that grows between plan and confirmation changes nothing about what goes. */
-function digestOf(tool: string, args: unknown, { objects }: Plan): string {
-  const targets = objects.map(({ kind, id, name }) => [kind, id, name].join("\0")).sort();
+function digestOf({ who, tool, args, plan }: Wish): string {
+  const targets = plan.objects.map(({ kind, id, name }) => [kind, id, name].join("\0")).sort();
   return createHash("sha256")
-    .update(JSON.stringify([tool, canonical(args), targets]))
+    .update(JSON.stringify([who, tool, canonical(args), targets]))
     .digest("hex");
 }
 

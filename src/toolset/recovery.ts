@@ -1,11 +1,13 @@
 /**
  * Recovery bundles: what a destructive tool leaves behind so that `docker_undo` can make its work undone. One folder
- * each under DATA_DIR/undo, with `bundle.json` and the archives that its steps name.
+ * each under DATA_DIR/undo, with `bundle.json` and the archives that its steps name. They are sealed: a bundle makes again
+ * what was there, privileged or not, so nobody but Linkspan may have written it.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import { fileSum, sealFits, sealKey, sealOf } from "./seal.ts";
 
 /** Kept; the oldest go first. */
 const BUNDLES_MAX = 50;
@@ -19,7 +21,11 @@ const bundleSchema = v.object({
   summary: v.string(),
   /** In the order in which they are to be done; each kind's own fields belong to whoever does it. */
   steps: v.array(step),
+  /** SHA-256 of each archive, by its name in the folder. */
+  sums: v.record(v.string(), v.string()),
 });
+/** The file: a bundle as text, and the seal of that text. */
+const sealed = v.object({ bundle: v.string(), seal: v.string() });
 export type RecoveryStep = v.InferOutput<typeof step>;
 export type Bundle = v.InferOutput<typeof bundleSchema>;
 
@@ -47,8 +53,11 @@ export class Recovery {
       id,
       folder,
       seal: async (summary, steps) => {
-        const bundle = { id, at: new Date(now).toISOString(), tool, summary, steps: [...steps] };
-        await writeFile(join(folder, "bundle.json"), JSON.stringify(bundle), { mode: 0o600 });
+        const names = (await readdir(folder)).toSorted();
+        const sums = Object.fromEntries(
+          await Promise.all(names.map(async (name) => [name, await fileSum(join(folder, name))] as const)),
+        );
+        await this.write(folder, { id, at: new Date(now).toISOString(), tool, summary, steps: [...steps], sums });
         await rename(folder, this.folderOf(id));
         await this.trim();
       },
@@ -76,9 +85,28 @@ export class Recovery {
       throw new Fault("not-found", `there is no recovery bundle ${id}`, {
         hint: "docker_undo without an id lists them.",
       });
-    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), bundleSchema), text);
-    if (parsed.success) return parsed.output;
-    throw new Fault("invalid", `the recovery bundle ${id} cannot be read any more`);
+    const file = v.safeParse(v.pipe(v.string(), v.parseJson(), sealed), text);
+    if (file.success && sealFits(await sealKey(this.keyFile), file.output.bundle, file.output.seal)) {
+      const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), bundleSchema), file.output.bundle);
+      // Another bundle's text, sealed as it is, is not this one's.
+      if (parsed.success && parsed.output.id === id) return parsed.output;
+    }
+    throw new Fault("invalid", `the recovery bundle ${id} is not as it was written, and nothing is made from it`, {
+      hint: "What it was made of lies in its folder in the data directory.",
+    });
+  }
+
+  /** As `read`, with its archives. Faults: `invalid` also where one of them has changed. */
+  async open(id: string): Promise<Bundle> {
+    const bundle = await this.read(id);
+    for (const [name, sum] of Object.entries(bundle.sums)) {
+      const found = await fileSum(join(this.folderOf(id), name)).catch(() => undefined);
+      if (found !== sum)
+        throw new Fault("invalid", `${name} of the recovery bundle ${id} is not as it was written`, {
+          hint: "Nothing was made from it.",
+        });
+    }
+    return bundle;
   }
 
   folderOf(id: string): string {
@@ -88,9 +116,19 @@ export class Recovery {
   /** Leaves only these steps to be done. */
   async shorten(id: string, steps: readonly RecoveryStep[]): Promise<void> {
     const bundle = { ...(await this.read(id)), steps: [...steps] };
-    const file = join(this.folderOf(id), "bundle.json");
-    await writeFile(`${file}.new`, JSON.stringify(bundle), { mode: 0o600 });
+    await this.write(this.folderOf(id), bundle);
+  }
+
+  private async write(folder: string, bundle: Bundle): Promise<void> {
+    const text = JSON.stringify(bundle);
+    const seal = sealOf(await sealKey(this.keyFile), text);
+    const file = join(folder, "bundle.json");
+    await writeFile(`${file}.new`, JSON.stringify({ bundle: text, seal }), { mode: 0o600 });
     await rename(`${file}.new`, file);
+  }
+
+  private get keyFile(): string {
+    return `${this.root}.key`;
   }
 
   async remove(id: string): Promise<void> {

@@ -61,14 +61,21 @@ async function callTool(
   context: ServerContext,
 ) {
   const { mcpReq } = context;
-  const caller = { who: clientOf(server, context), signal: mcpReq.signal, report: reporter(context) };
+  const caller = {
+    who: clientOf(server, context),
+    session: context.sessionId,
+    signal: mcpReq.signal,
+    report: reporter(context),
+  };
   try {
     if (compact && asked === HELP) return done(help(toolset.list(), given));
     const { name, args } = compact ? expand(toolset.list(), asked, given) : { name: asked, args: given };
     const answered = inputResponse(mcpReq.inputResponses, CONFIRM);
     const token = mcpReq.requestState();
-    if (answered.kind === "elicit" && (answered.action !== "accept" || answered.content?.[CONFIRM] !== true))
+    if (answered.kind === "elicit" && (answered.action !== "accept" || answered.content?.[CONFIRM] !== true)) {
+      if (typeof token === "string") toolset.decline(token);
       throw new Fault("cancelled", "nothing was done: the plan was declined");
+    }
     const confirmed =
       answered.kind === "elicit" && typeof token === "string" ? { ...args, [CONFIRMATION]: token } : args;
     const answer = await toolset.call(name, confirmed, caller);

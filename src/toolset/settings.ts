@@ -65,6 +65,7 @@ const variables = v.object({
   SAFETY_DENIED_TOOLS: list,
   SAFETY_ALLOWED_PROMPTS: list,
   SAFETY_ALLOWED_RESOURCES: list,
+  SAFETY_LOG_REDACT_PATTERNS: list,
   SAFETY_VOLUME_MOUNT_BLOCKLIST: list,
   SAFETY_VOLUME_MOUNT_ALLOWLIST: list,
   MCP_SERVER_NAME: v.optional(v.string(), "linkspan"),
@@ -86,6 +87,8 @@ export interface Settings {
   deniedTools: ReadonlySet<string>;
   allowedPrompts: ReadonlySet<string>;
   allowedResources: ReadonlySet<string>;
+  /** What is hidden in every answer, beside what reads like a credential anyhow. */
+  redactPatterns: readonly RegExp[];
   /** Absolute host paths that no container may mount, nor anything below or above them. */
   mountBlocklist: readonly string[];
   /** Absolute host paths below which binds are allowed. Empty: read-only ones of what is not protected. */
@@ -116,6 +119,7 @@ export function readSettings(env: Environment): Settings {
     deniedTools: new Set(found.SAFETY_DENIED_TOOLS),
     allowedPrompts: new Set(found.SAFETY_ALLOWED_PROMPTS),
     allowedResources: new Set(found.SAFETY_ALLOWED_RESOURCES),
+    redactPatterns: found.SAFETY_LOG_REDACT_PATTERNS.map(redactPattern),
     mountBlocklist: paths("SAFETY_VOLUME_MOUNT_BLOCKLIST", found.SAFETY_VOLUME_MOUNT_BLOCKLIST),
     mountAllowlist: paths("SAFETY_VOLUME_MOUNT_ALLOWLIST", found.SAFETY_VOLUME_MOUNT_ALLOWLIST),
     serverName: found.MCP_SERVER_NAME,
@@ -128,4 +132,19 @@ function paths(variable: string, words: readonly string[]): string[] {
   const relative = words.find((word) => !isAbsolute(word));
   if (relative !== undefined) throw new Fault("usage", `${variable}: ${relative} is not an absolute path`);
   return words.map((word) => resolve(word));
+}
+
+function redactPattern(source: string): RegExp {
+  const pattern = compiled(source);
+  if (pattern && !pattern.test("")) return pattern;
+  const wrong = pattern ? "fits an empty text" : "is no regular expression";
+  throw new Fault("usage", `SAFETY_LOG_REDACT_PATTERNS: ${source} ${wrong}`);
+}
+
+function compiled(source: string): RegExp | undefined {
+  try {
+    return new RegExp(source, "g");
+  } catch {
+    return undefined;
+  }
 }

@@ -10,11 +10,12 @@ import { type Environment, findEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
 import type { DockerRuntime } from "../runtime/docker/docker.ts";
 import type { VolumeStore } from "../runtime/volume-store.ts";
-import { AuditLog, type Decision } from "./audit.ts";
+import { type AuditEntry, AuditLog, type Decision } from "./audit.ts";
 import { Confirmations } from "./confirm.ts";
 import { fit } from "./output.ts";
 import { judgeTool, requireTool } from "./policy.ts";
 import { Recovery } from "./recovery.ts";
+import { Redaction } from "./redact.ts";
 import type { Settings } from "./settings.ts";
 import { type Outcome, type Plan, type Step, type Tool, TOOL_MS, type ToolCall } from "./tool.ts";
 
@@ -27,8 +28,15 @@ export const CONFIRMATION = "confirmation_token";
 export interface Caller {
   /** For the audit log: the client's name and version. */
   who: string;
+  /** Of a transport that has several: a confirmation holds in its own only. */
+  session?: string | undefined;
   signal: AbortSignal;
   report(step: Step): void;
+}
+
+/** `begin`: the last thing before something changes. */
+interface Beginner extends Caller {
+  begin(): Promise<void>;
 }
 
 /** `ask`: nothing was done yet; the same call with this token does it. */
@@ -38,6 +46,7 @@ export class Toolset {
   readonly recovery: Recovery;
   private readonly byName: ReadonlyMap<string, Tool>;
   private readonly confirmations = new Confirmations();
+  private readonly redaction: Redaction;
   private readonly audit: AuditLog;
   private readonly queue: PQueue;
   private connected: Promise<Engine> | undefined;
@@ -50,7 +59,8 @@ export class Toolset {
   ) {
     this.byName = new Map(tools.map((tool) => [tool.name, tool]));
     this.recovery = new Recovery(join(settings.dataDir, "undo"));
-    this.audit = new AuditLog(join(settings.dataDir, "logs", "audit.jsonl"));
+    this.redaction = new Redaction(settings.redactPatterns);
+    this.audit = new AuditLog(join(settings.dataDir, "logs", "audit.jsonl"), (text) => this.redaction.text(text));
     this.queue = new PQueue({ concurrency: settings.concurrentMax });
   }
 
@@ -62,27 +72,43 @@ export class Toolset {
   /** Faults: `not-found`, `forbidden`, `invalid`, `exhausted`, `timeout`, `cancelled`, and whatever the engine says. */
   async call(name: string, args: Record<string, unknown>, caller: Caller): Promise<Answer> {
     const from = performance.now();
+    const line = { who: caller.who, tool: name, args };
+    // What has been done stays done when its end cannot be written down any more: its beginning was.
     const write = (decision: Decision, fault?: string) =>
-      this.audit.write({
-        who: caller.who,
-        tool: name,
-        args,
-        decision,
-        ...(fault ? { fault } : {}),
-        ms: performance.now() - from,
-      });
+      this.audit
+        .write({ ...line, decision, ...(fault ? { fault } : {}), ms: performance.now() - from })
+        .catch(() => undefined);
     let answer: Answer;
     try {
       const found = this.find(name);
       requireTool(found, this.settings);
-      answer = await this.inTurn(found, args, caller);
+      const begin = () => this.begin(found, { ...line, decision: "begun", ms: performance.now() - from });
+      answer = await this.inTurn(found, args, { ...caller, begin });
     } catch (error) {
       const { kind } = Fault.from(error);
       await write(kind === "forbidden" ? "denied" : kind === "invalid" ? "refused" : "failed", kind);
-      throw error;
+      throw this.redaction.fault(error);
     }
     await write(answer.kind === "ask" ? "asked" : CONFIRMATION in args ? "confirmed" : "allowed");
     return answer;
+  }
+
+  /** A person has said no to the plan that the token stands for. */
+  decline(token: string): void {
+    this.confirmations.forget(token);
+  }
+
+  /** Nothing is changed that is not written down first. Faults: `exhausted`. */
+  private async begin({ level }: Tool, entry: AuditEntry): Promise<void> {
+    if (level === "safe") return;
+    try {
+      await this.audit.write(entry);
+    } catch (cause) {
+      throw new Fault("exhausted", "nothing was done: the audit log cannot be written", {
+        hint: "Make room on the disk of the data directory, or give its logs folder back to this user.",
+        cause,
+      });
+    }
   }
 
   /** The engine, connected once and again after it was lost. */
@@ -115,14 +141,16 @@ export class Toolset {
     );
   }
 
-  private inTurn(found: Tool, args: Record<string, unknown>, caller: Caller): Promise<Answer> {
+  private inTurn(found: Tool, args: Record<string, unknown>, caller: Beginner): Promise<Answer> {
     if (this.queue.size >= WAITING_MAX)
       throw new Fault("exhausted", `${WAITING_MAX} calls wait already`, { hint: "Try again when some have ended." });
     const ms = found.time === "quick" ? this.settings.quickMs : Math.max(TOOL_MS[found.time], this.settings.quickMs);
     const deadline = Deadline.in(ms, caller.signal);
     return deadline.race(
       found.name,
-      this.queue.add(() => this.perform(found, args, this.callFor(caller, deadline)), { signal: caller.signal }),
+      this.queue.add(() => this.perform(found, args, caller, this.callFor(caller, deadline)), {
+        signal: caller.signal,
+      }),
     );
   }
 
@@ -131,7 +159,7 @@ export class Toolset {
       engine: () => this.engine(deadline),
       deadline,
       signal: deadline.signal,
-      report: caller.report,
+      report: (step) => caller.report({ ...step, text: this.redaction.text(step.text) }),
       settings: this.settings,
       env: this.env,
       volumes: () => this.volumes(),
@@ -139,16 +167,22 @@ export class Toolset {
     };
   }
 
-  private async perform(found: Tool, args: Record<string, unknown>, call: ToolCall): Promise<Answer> {
+  private async perform(
+    found: Tool,
+    args: Record<string, unknown>,
+    { who, session = "", begin }: Beginner,
+    call: ToolCall,
+  ): Promise<Answer> {
     const { [CONFIRMATION]: token, ...rest } = args;
     const bound = found.bind(found.level === "destructive" ? rest : args);
     if (found.level === "destructive" && this.settings.confirmDestructive) {
       const plan = await this.planOf(found, bound.plan, call);
-      const confirmed = typeof token === "string" && this.confirmations.redeem(token, found.name, rest, plan);
-      if (!confirmed && plan.objects.length > 0)
-        return { kind: "ask", plan, token: this.confirmations.mint(found.name, rest, plan) };
+      const wish = { who: `${session} ${who}`, tool: found.name, args: rest, plan };
+      const confirmed = typeof token === "string" && this.confirmations.redeem(token, wish);
+      if (!confirmed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
     }
-    const { structured, text } = await bound.run(call);
+    await begin();
+    const { structured, text } = this.redaction.outcome(await bound.run(call));
     return { kind: "done", outcome: { structured: fit(structured, this.settings.responseBytesMax), text } };
   }
 

@@ -74,6 +74,7 @@ export class Keeper {
     return {
       kind: "container",
       name: info.Name.replace(/^\//, ""),
+      image_id: typeof info["Image"] === "string" ? info["Image"] : info.Config.Image,
       config: containerConfig(info),
       networks: placesOf(info),
       running: Status === "running" || Status === "restarting" || Status === "paused",

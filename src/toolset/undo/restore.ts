@@ -33,8 +33,12 @@ export async function redo(step: UndoStep, folder: string, call: ToolCall): Prom
 
 async function redoContainer(step: ContainerStep, folder: string, call: ToolCall): Promise<string | undefined> {
   const engine = await call.engine();
-  const { name, config, networks } = step;
+  const { name, networks, image_id } = step;
   if (await inspectContainer(engine, name, call.deadline)) throw taken("container", name);
+  // Under its name where that still means the same.
+  const named = typeof step.config["Image"] === "string" ? step.config["Image"] : image_id;
+  const same = (await inspectImage(engine, named, call.deadline))?.Id === image_id;
+  const config = { ...step.config, Image: same ? named : image_id };
   const [first, ...others] = networks;
   const NetworkingConfig = { EndpointsConfig: first ? { [first.name]: first.endpoint } : {} };
   const request = {
@@ -67,8 +71,15 @@ async function redoContainer(step: ContainerStep, folder: string, call: ToolCall
     await removeContainer(engine, Id, Deadline.in(CLEAN_MS)).catch(() => {});
     throw error;
   }
-  if (step.deleted.length === 0) return undefined;
-  return `${step.deleted.length} files that had been deleted in ${name} are there again: ${step.deleted.slice(0, 5).join(", ")}`;
+  const remarks = [
+    ...(same ? [] : [`${named} is another image by now: ${name} has the one that it had`]),
+    ...(step.deleted.length === 0
+      ? []
+      : [
+          `${step.deleted.length} files that had been deleted in ${name} are there again: ${step.deleted.slice(0, 5).join(", ")}`,
+        ]),
+  ];
+  return remarks.join("; ") || undefined;
 }
 
 async function redoNetwork({ name, config }: NetworkStep, call: ToolCall): Promise<undefined> {

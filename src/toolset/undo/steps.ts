@@ -8,6 +8,8 @@ const json = v.record(text, v.unknown());
 export const containerStep = v.object({
   kind: v.literal("container"),
   name: text,
+  /** What its image's name stood for: another image of that name by now does not get what this one had. */
+  image_id: text,
   /** The create call's body, environment included: bundles are for their owner's eyes. */
   config: json,
   /** By network: the settings of the container's place in it. The first is given to the create call. */

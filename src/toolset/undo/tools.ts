@@ -31,7 +31,7 @@ const undoTool = tool({
       }));
       return { bundles, restored: [], remarks: [] };
     }
-    const found = await call.recovery.read(id);
+    const found = await call.recovery.open(id);
     const parsed = v.safeParse(v.array(step), found.steps);
     if (!parsed.success) throw new Fault("unsupported", `the bundle ${id} was made by another version of Linkspan`);
     const restored: string[] = [];
