@@ -33,11 +33,11 @@ export async function registryAuth(image: string, env: Environment, deadline: De
   const helper = found.credHelpers?.[registry] ?? found.credsStore;
   if (helper) return askHelper(helper, registry, env, deadline);
   const { auth, identitytoken } = found.auths?.[registry] ?? {};
-  if (identitytoken) return encode({ identitytoken, serveraddress: registry });
+  if (identitytoken) return encodeAuth({ identitytoken, serveraddress: registry });
   if (!auth) return undefined;
   const plain = Buffer.from(auth, "base64").toString();
   const colon = plain.indexOf(":");
-  return encode({ username: plain.slice(0, colon), password: plain.slice(colon + 1), serveraddress: registry });
+  return encodeAuth({ username: plain.slice(0, colon), password: plain.slice(colon + 1), serveraddress: registry });
 }
 
 /** The registry's name as config.json has it: a first part with a dot, a colon or `localhost`, else Docker Hub. */
@@ -78,14 +78,14 @@ async function askHelper(
     const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), secret), answer);
     if (!parsed.success) throw new Fault("unauthenticated", `${program} gave no credentials`);
     const { Username: username, Secret: password } = parsed.output;
-    if (username === TOKEN_USER) return encode({ identitytoken: password, serveraddress: registry });
-    return encode({ username, password, serveraddress: registry });
+    if (username === TOKEN_USER) return encodeAuth({ identitytoken: password, serveraddress: registry });
+    return encodeAuth({ username, password, serveraddress: registry });
   } finally {
     child.kill("SIGKILL");
   }
 }
 
-/** The engine wants base64 for URLs. */
-function encode(credentials: Record<string, string>): string {
+/** X-Registry-Auth: the engine wants base64 for URLs. */
+export function encodeAuth(credentials: Record<string, string>): string {
   return Buffer.from(JSON.stringify(credentials)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }

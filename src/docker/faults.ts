@@ -42,6 +42,17 @@ const MEANINGS: Meaning[] = [
     kind: "exhausted",
     hint: "remove unused networks (docker network prune)",
   },
+  {
+    says: /not a swarm manager/i,
+    kind: "unsupported",
+    hint: "make this engine a swarm's manager with docker swarm init, or connect to one that is",
+  },
+  {
+    says: /swarm does not have a leader|swarm is encrypted and needs to be unlocked/i,
+    kind: "unreachable",
+    hint: "the swarm's managers must have a majority and be unlocked (docker node ls on a manager)",
+  },
+  { says: /update out of sequence/i, kind: "conflict", hint: "somebody else has changed it meanwhile: try again" },
   { says: /container name .* is already in use|container state improper/i, kind: "conflict" },
   {
     says: /port is already allocated|address already in use/i,

@@ -53,6 +53,36 @@ export async function openLogs(
   return terminal ? plainLines(stream) : demultiplex(stream);
 }
 
+export interface ServiceLogLine extends ContainerLogLine {
+  /** Empty where the service has a terminal: its lines do not say whose they are. */
+  task: string;
+}
+
+/** The log of all tasks of a swarm's service, one after the other as their nodes answer. `until` means nothing to a swarm. */
+export async function openServiceLogs(
+  engine: Engine,
+  id: string,
+  { tail, follow, since, terminal = false }: Omit<LogRequest, "until">,
+  deadline: Deadline,
+  signal: AbortSignal,
+): Promise<AsyncIterable<ServiceLogLine>> {
+  const lines = { stdout: true, stderr: true, timestamps: true, details: true };
+  const query = { ...lines, follow: follow ?? false, tail: tail ?? "all", since };
+  const path = `/services/${encodeURIComponent(id)}/logs`;
+  const request = { what: `reading the log of the service ${id}`, method: "GET", path, query } as const;
+  const stream = await engine.stream(request, deadline, signal);
+  return byTask(terminal ? plainLines(stream) : demultiplex(stream));
+}
+
+/** With details the engine writes `name=value,…` and a space in front of each frame's text; the task is among them. */
+async function* byTask(lines: AsyncIterable<ContainerLogLine>): AsyncIterable<ServiceLogLine> {
+  for await (const line of lines) {
+    const [details, task = ""] = /^\S*com\.docker\.swarm\.task\.id=([a-z0-9]+)\S* /.exec(line.text) ?? [];
+    // A line of more than one frame has them at the beginning of each.
+    yield { ...line, task, text: details === undefined ? line.text : line.text.replaceAll(details, "") };
+  }
+}
+
 /** Frames → lines. The engine sends a frame for each 16 KiB of a line, each with the time in front. */
 export async function* demultiplex(stream: Readable): AsyncIterable<ContainerLogLine> {
   const open = new Map<ContainerLogLine["source"], ContainerLogLine>();

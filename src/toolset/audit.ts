@@ -19,6 +19,7 @@ const OBJECTS = new Set([
   "name",
   "project",
   "service",
+  "service_id",
   "id",
 ]);
 const OBJECT_CHARS_MAX = 256;

@@ -2,6 +2,8 @@
 import { CONTAINER_TOOLS } from "./containers/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
 import { NETWORK_TOOLS } from "./networks/tools.ts";
+import { REGISTRY_TOOLS } from "./registry/tools.ts";
+import { SWARM_TOOLS } from "./swarm/tools.ts";
 import { SYSTEM_TOOLS } from "./system/tools.ts";
 import { UNDO_TOOLS } from "./undo/tools.ts";
 import { VOLUME_TOOLS } from "./volumes/tools.ts";
@@ -13,5 +15,7 @@ export const DOCKER_TOOLS: readonly Tool[] = [
   ...NETWORK_TOOLS,
   ...VOLUME_TOOLS,
   ...SYSTEM_TOOLS,
+  ...SWARM_TOOLS,
+  ...REGISTRY_TOOLS,
   ...UNDO_TOOLS,
 ];

@@ -10,6 +10,7 @@ import { issueFault } from "../model/issues.ts";
 import type { VolumeStore } from "../runtime/volume-store.ts";
 import type { Settings } from "./settings.ts";
 import type { Recovery } from "./recovery.ts";
+import type { Logins } from "./registry/logins.ts";
 
 /** `safe`: reads only. `moderate`: changes what can be changed back. `destructive`: something is gone afterwards. */
 export type Level = "safe" | "moderate" | "destructive";
@@ -42,6 +43,8 @@ export interface ToolCall {
   volumes(): Promise<VolumeStore>;
   /** Where a destructive tool leaves what is needed to make its work undone. */
   recovery: Recovery;
+  /** To registries, which take the place of `docker login`'s. */
+  logins: Logins;
 }
 
 /** One object that a destructive call would remove or change for good. */

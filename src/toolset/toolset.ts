@@ -16,6 +16,7 @@ import { fit } from "./output.ts";
 import { judgeTool, requireTool } from "./policy.ts";
 import { Recovery } from "./recovery.ts";
 import { Redaction } from "./redact.ts";
+import { Logins } from "./registry/logins.ts";
 import type { Settings } from "./settings.ts";
 import { type Outcome, type Plan, type Step, type Tool, TOOL_MS, type ToolCall } from "./tool.ts";
 
@@ -47,6 +48,7 @@ export class Toolset {
   private readonly byName: ReadonlyMap<string, Tool>;
   private readonly confirmations = new Confirmations();
   private readonly redaction: Redaction;
+  private readonly logins = new Logins();
   private readonly audit: AuditLog;
   private readonly queue: PQueue;
   private connected: Promise<Engine> | undefined;
@@ -164,6 +166,7 @@ export class Toolset {
       env: this.env,
       volumes: () => this.volumes(),
       recovery: this.recovery,
+      logins: this.logins,
     };
   }
 

@@ -6,7 +6,7 @@ import { tool, type ToolCall } from "../tool.ts";
 import { containerId, findContainer } from "./common.ts";
 
 /** Kept of a log that is read at once; beyond it the oldest lines go. */
-const LINES_MAX = 10_000;
+export const LINES_MAX = 10_000;
 const FOLLOW_S = 10;
 const FOLLOW_S_MAX = 60;
 
@@ -72,12 +72,12 @@ export const containerLogsTool = tool({
 });
 
 /** A stream that ends because its time is over ends as if there were no more lines. */
-async function newest(
-  lines: AsyncIterable<ContainerLogLine>,
+export async function newest<L extends ContainerLogLine>(
+  lines: AsyncIterable<L>,
   end: AbortSignal,
   call: ToolCall,
-): Promise<ContainerLogLine[]> {
-  const kept: ContainerLogLine[] = [];
+): Promise<L[]> {
+  const kept: L[] = [];
   try {
     for await (const line of lines) {
       kept.push(line);

@@ -150,7 +150,14 @@ export function limitsOf({ memory: bytes, cpus: count, pids: processes, restart_
   };
 }
 
-function healthOf({ command, interval, timeout, start_period, retries }: NonNullable<ContainerSpec["health_check"]>) {
+/** As the engine wants it, in nanoseconds. */
+export function healthOf({
+  command,
+  interval,
+  timeout,
+  start_period,
+  retries,
+}: NonNullable<ContainerSpec["health_check"]>) {
   return {
     Test: ["CMD", ...command],
     Interval: interval * NANO_PER_MS,

@@ -25,7 +25,7 @@ async function steps(
   ref: string,
   call: ToolCall,
 ) {
-  const auth = await registryAuth(ref, call.env, call.deadline);
+  const auth = call.logins.forImage(ref) ?? (await registryAuth(ref, call.env, call.deadline));
   const request = { what, method: "POST", path, query, ...(auth ? { registryAuth: auth } : {}) } as const;
   const stream = await (await call.engine()).stream(request, call.deadline, call.signal);
   await call.deadline.race(what, readProgress(stream, what, call.report));
@@ -70,7 +70,7 @@ export const pushImageTool = tool({
   category: "images",
   title: "Push an image",
   description:
-    "Sends an image to the registry that its name says, with the credentials of docker login on this machine.",
+    "Sends an image to the registry that its name says, with the login of docker_login_registry, or that of docker login on this machine.",
   level: "moderate",
   time: "long",
   idempotent: true,

@@ -49,7 +49,7 @@ function megabytes(bytes: number): string {
 }
 
 /** Made in this order: what others need comes first. */
-const ORDER: readonly UndoStep["kind"][] = ["network", "image", "volume", "container"];
+const ORDER: readonly UndoStep["kind"][] = ["network", "image", "volume", "container", "service"];
 
 /**
  * Keeps all, then removes one after the other. `strict`: the first that will not go is the call's fault; else it is

@@ -4,9 +4,10 @@ import { containerId, findContainer } from "../containers/common.ts";
 import { findImage, image } from "../images/common.ts";
 import { findNetwork, networkId } from "../networks/common.ts";
 import { type Tool, tool, type ToolCall } from "../tool.ts";
+import { findService, serviceId } from "../swarm/common.ts";
 import { findVolume, volumeName } from "../volumes/common.ts";
 import { planOf, removal, removalText, removeAll } from "./remove.ts";
-import { containerTarget, imageTarget, networkTarget, type Target, volumeTarget } from "./targets.ts";
+import { containerTarget, imageTarget, networkTarget, serviceTarget, type Target, volumeTarget } from "./targets.ts";
 
 /** The two halves that all of them share. */
 function removing<I>(name: string, target: (input: I, call: ToolCall) => Promise<Target>) {
@@ -78,6 +79,19 @@ export const REMOVING_TOOLS = {
     example: { volume_name: "data" },
     ...removing("docker_remove_volume", async ({ volume_name }: { volume_name: string }, call) =>
       volumeTarget(await findVolume(volume_name, call), call),
+    ),
+  }),
+  service: tool({
+    ...common,
+    name: "docker_remove_service",
+    category: "swarm",
+    title: "Remove a service",
+    description:
+      "Removes a service of a swarm with all its tasks. Its settings are kept, and docker_undo makes it again; what its tasks wrote into their containers is lost. Volumes stay.",
+    input: v.strictObject({ service_id: serviceId }),
+    example: { service_id: "web" },
+    ...removing("docker_remove_service", async ({ service_id }: { service_id: string }, call) =>
+      serviceTarget(await findService(service_id, call), call),
     ),
   }),
 } satisfies Record<string, Tool>;

@@ -3,6 +3,7 @@ import { Fault } from "../../base/fault.ts";
 import { at, type ContainerInfo } from "../../docker/containers.ts";
 import { encodeRef, type ImageInfo } from "../../docker/images.ts";
 import { type NetworkInfo, removeNetwork } from "../../docker/networks.ts";
+import { listTasks, removeService, type ServiceInfo } from "../../docker/services.ts";
 import { inspectVolume, removeVolume, volumeBytes, type VolumeInfo, volumeUses } from "../../docker/volumes.ts";
 import { nameOf } from "../containers/common.ts";
 import type { Planned, ToolCall } from "../tool.ts";
@@ -149,5 +150,22 @@ export async function volumeTarget(info: VolumeInfo, call: ToolCall): Promise<Ta
     },
     keep: async (keeper) => [await keeper.volume(info)],
     remove: async ({ engine, deadline }) => removeVolume(await engine(), info.Name, deadline),
+  };
+}
+
+export async function serviceTarget(info: ServiceInfo, call: ToolCall): Promise<Target> {
+  const filters = { service: [info.ID], "desired-state": ["running"] };
+  const tasks = await listTasks(await call.engine(), filters, call.deadline);
+  const running = tasks.filter(({ Status }) => Status.State === "running").length;
+  const image = info.Spec.TaskTemplate.ContainerSpec?.Image ?? "no image";
+  return {
+    planned: {
+      kind: "service",
+      id: info.ID,
+      name: info.Spec.Name,
+      detail: `${running} running tasks, image ${image}; what they wrote into their containers goes with them`,
+    },
+    keep: async (keeper) => [await keeper.service(info)],
+    remove: async ({ engine, deadline }) => removeService(await engine(), info.ID, deadline),
   };
 }

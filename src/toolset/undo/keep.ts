@@ -10,13 +10,14 @@ import { gzip } from "../../base/gzip.ts";
 import { VERSION } from "../../base/version.ts";
 import { at, type ContainerInfo } from "../../docker/containers.ts";
 import { encodeRef, type ImageInfo } from "../../docker/images.ts";
-import type { NetworkInfo } from "../../docker/networks.ts";
+import { inspectNetwork, type NetworkInfo } from "../../docker/networks.ts";
+import type { ServiceInfo } from "../../docker/services.ts";
 import type { VolumeInfo } from "../../docker/volumes.ts";
 import { writeBackup } from "../../model/backup.ts";
 import type { Draft } from "../recovery.ts";
 import type { ToolCall } from "../tool.ts";
 import { containerConfig, networkConfig, placesOf } from "./recreate.ts";
-import type { ContainerStep, ImageStep, NetworkStep, UndoStep, VolumeStep } from "./steps.ts";
+import type { ContainerStep, ImageStep, NetworkStep, ServiceStep, UndoStep, VolumeStep } from "./steps.ts";
 
 /** Of all files of a bundle: more is destroyed only by hand. */
 const BUNDLE_BYTES_MAX = 8 * 1024 ** 3;
@@ -117,6 +118,19 @@ export class Keeper {
     } as const;
     const archive = await (await this.call.engine()).stream(request, this.call.deadline, this.call.signal);
     return { kind: "image", id: Id, tags, file: await this.store(archive, "image.tar.gz") };
+  }
+
+  async service({ Spec }: ServiceInfo): Promise<ServiceStep> {
+    const engine = await this.call.engine();
+    const { Networks, ...TaskTemplate } = Spec.TaskTemplate;
+    const places = await Promise.all(
+      (Networks ?? []).map(async (place) => {
+        const found = await inspectNetwork(engine, place.Target, this.call.deadline);
+        return { ...place, Target: found?.Name ?? place.Target };
+      }),
+    );
+    const spec = { ...Spec, TaskTemplate: { ...TaskTemplate, ...(Networks ? { Networks: places } : {}) } };
+    return { kind: "service", name: Spec.Name, spec };
   }
 
   private async changesOf({ Id }: ContainerInfo): Promise<{ added: string[]; deleted: string[] }> {

@@ -9,10 +9,11 @@ import { Deadline } from "../../base/deadline.ts";
 import { encodeRef, inspectImage, splitRef } from "../../docker/images.ts";
 import { inspectNetwork } from "../../docker/networks.ts";
 import { readProgress } from "../../docker/progress.ts";
+import { createService, inspectService } from "../../docker/services.ts";
 import { inspectVolume, removeVolume } from "../../docker/volumes.ts";
 import { BackupReader } from "../../model/backup-read.ts";
 import type { ToolCall } from "../tool.ts";
-import type { ContainerStep, ImageStep, NetworkStep, UndoStep, VolumeStep } from "./steps.ts";
+import type { ContainerStep, ImageStep, NetworkStep, ServiceStep, UndoStep, VolumeStep } from "./steps.ts";
 
 const CLEAN_MS = 20_000;
 const created = v.object({ Id: v.string() });
@@ -28,6 +29,8 @@ export async function redo(step: UndoStep, folder: string, call: ToolCall): Prom
       return redoVolume(step, folder, call);
     case "image":
       return redoImage(step, folder, call);
+    case "service":
+      return redoService(step, call);
   }
 }
 
@@ -89,6 +92,13 @@ async function redoNetwork({ name, config }: NetworkStep, call: ToolCall): Promi
     { what: `creating the network ${name}`, method: "POST", path: "/networks/create", body: config },
     call.deadline,
   );
+}
+
+async function redoService({ name, spec }: ServiceStep, call: ToolCall): Promise<string | undefined> {
+  const engine = await call.engine();
+  if (await inspectService(engine, name, call.deadline)) throw taken("service", name);
+  const { warnings } = await createService(engine, spec, call.deadline);
+  return warnings.length > 0 ? warnings.join("; ") : undefined;
 }
 
 async function redoVolume(

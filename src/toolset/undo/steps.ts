@@ -1,5 +1,6 @@
 /** The kinds of steps in a recovery bundle: what `docker_undo` makes again, and from what. */
 import * as v from "valibot";
+import { serviceSpec } from "../../docker/services.ts";
 
 const text = v.string();
 const words = v.record(text, text);
@@ -44,9 +45,18 @@ export const imageStep = v.object({
   file: v.optional(text),
 });
 
-export const step = v.variant("kind", [containerStep, networkStep, volumeStep, imageStep]);
+/** A swarm's service: its tasks come by themselves. */
+export const serviceStep = v.object({
+  kind: v.literal("service"),
+  name: text,
+  /** The create call's body, with networks by their names: one that was made again has another id. */
+  spec: serviceSpec,
+});
+
+export const step = v.variant("kind", [containerStep, networkStep, volumeStep, imageStep, serviceStep]);
 export type UndoStep = v.InferOutput<typeof step>;
 export type ContainerStep = v.InferOutput<typeof containerStep>;
 export type NetworkStep = v.InferOutput<typeof networkStep>;
 export type VolumeStep = v.InferOutput<typeof volumeStep>;
 export type ImageStep = v.InferOutput<typeof imageStep>;
+export type ServiceStep = v.InferOutput<typeof serviceStep>;
