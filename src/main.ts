@@ -3,6 +3,7 @@
  * argv picks the role and loads that role only: a front must answer in milliseconds, so nothing is imported here that
  * every role does not need.
  */
+import type { Serving } from "./toolset/main.ts";
 import { COMMIT, TARGET, VERSION } from "./base/version.ts";
 
 const [role, ...rest] = process.argv.slice(2);
@@ -42,8 +43,8 @@ async function embedded() {
 }
 
 /** The Docker tools in this process, for `linkspan mcp --toolset`. */
-async function toolset(names: readonly string[]) {
-  return (await import("./toolset/main.ts")).toolsetMain(names, process.env);
+async function toolset(names: readonly string[], serving: Serving | undefined) {
+  return (await import("./toolset/main.ts")).toolsetMain(names, serving, process.env);
 }
 
 function version(): number {

@@ -1,7 +1,7 @@
 /** The HTTP application: who may ask, which route answers, and every failure as a problem body. */
 import { Hono } from "hono";
 import { Fault } from "../base/fault.ts";
-import { checkHost, checkOrigin, checkToken, type Door } from "./guard.ts";
+import { checkHost, checkOrigin, checkToken, type Door } from "../base/guard.ts";
 import { problemResponse } from "./problem.ts";
 import { ROUTES } from "./routes.ts";
 import type { Route, Services } from "./route.ts";

@@ -6,7 +6,7 @@ import { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import { createApp } from "./app.ts";
 import { CrowdedPort, endServer, type Server } from "./crowd.ts";
-import type { Door } from "./guard.ts";
+import type { Door } from "../base/guard.ts";
 import { Metrics } from "./metrics.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import { JSON_TYPE } from "./responses.ts";

@@ -17,13 +17,20 @@ export interface Log {
 /** A fault's words may carry a whole log tail; a line of the log stays a line. */
 const VALUE_CHARS_MAX = 2_000;
 
-export function createLog(options: { level: LogLevel; format: LogFormat }): Log {
+export interface LogOptions {
+  level: LogLevel;
+  format: LogFormat;
+  /** A file to append to, made 0600, instead of stderr. */
+  path?: string | undefined;
+}
+
+export function createLog(options: LogOptions): Log {
   // Synchronous on purpose: pino's worker transports do not work in a compiled binary, and the last words of a
   // process that ends must not be lost.
-  const stderr = pino.destination({ dest: 2, sync: true });
+  const sink = pino.destination({ dest: options.path ?? 2, sync: true, mkdir: true, mode: 0o600 });
   // A terminal that was closed, a reader that is gone: whoever wants to say so must still do its work, such as end.
-  stderr.on("error", () => {});
-  const stream = options.format === "json" ? stderr : { write: (line: string) => stderr.write(asText(line)) };
+  sink.on("error", () => {});
+  const stream = options.format === "json" ? sink : { write: (line: string) => sink.write(asText(line)) };
   const logger = pino(
     {
       level: options.level,

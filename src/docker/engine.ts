@@ -86,17 +86,19 @@ export class Engine {
     readonly arch: string,
     /** Podman speaks Docker's API, but not every option of it. */
     readonly isPodman: boolean,
+    private readonly answerMs: number | undefined,
   ) {}
 
-  /** Finds out whether an engine answers and agrees on an API version. Faults: `unreachable`, `forbidden`, `unsupported`, `timeout`. */
-  static async connect(endpoint: Endpoint, deadline: Deadline): Promise<Engine> {
+  /** Finds out whether an engine answers and agrees on an API version. `answerMs` replaces the time of an answer that is not patient. Faults: `unreachable`, `forbidden`, `unsupported`, `timeout`. */
+  static async connect(endpoint: Endpoint, deadline: Deadline, answerMs?: number): Promise<Engine> {
     checkEndpoint(endpoint);
-    const anyVersion = new Engine(endpoint, dockerAt(endpoint, undefined), "", "", "", "", false);
+    const anyVersion = new Engine(endpoint, dockerAt(endpoint, undefined), "", "", "", "", false, answerMs);
     const request = { what: "asking the engine for its version", method: "GET", path: "/version" } as const;
     const found = await anyVersion.call(request, engineVersion, deadline);
     const api = agree(found.ApiVersion, found.MinAPIVersion ?? API_MIN, found.Version);
     const isPodman = (found.Components ?? []).some(({ Name }) => Name === "Podman Engine");
-    return new Engine(endpoint, dockerAt(endpoint, api), found.Version, api, found.Os, bunArch(found.Arch), isPodman);
+    const { Version, Os, Arch } = found;
+    return new Engine(endpoint, dockerAt(endpoint, api), Version, api, Os, bunArch(Arch), isPodman, answerMs);
   }
 
   async info(deadline: Deadline): Promise<EngineInfo> {
@@ -131,7 +133,9 @@ export class Engine {
 
   private async read(request: Request, outer: Deadline): Promise<string> {
     const ended = new AbortController();
-    const deadline = request.patient ? outer : outer.within(request.method === "GET" ? TELL_MS : DO_MS);
+    const deadline = request.patient
+      ? outer
+      : outer.within(this.answerMs ?? (request.method === "GET" ? TELL_MS : DO_MS));
     try {
       const answer = await this.dial(request, deadline, ended.signal);
       return await deadline.race(request.what, textOf(answer, ANSWER_BYTES_MAX));

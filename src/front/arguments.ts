@@ -15,9 +15,26 @@ export interface FrontArguments {
   dataDir: string | undefined;
   /** Calls that their tool calls read-only or idempotent are made again when the server ends in the middle of them. */
   retryIdempotent: boolean;
+  /** How a toolset is served. */
+  serving?: Serving;
   /** While the server starts, what it answered last time is answered at once, and its answers are kept for the next time. */
   manifest: boolean;
 }
+
+interface Serving {
+  transport: (typeof TRANSPORTS)[number];
+  host: string;
+  port: number;
+  /** A file with variables. */
+  envFile: string | undefined;
+  /** Whether clients over HTTP need the token. */
+  auth: boolean;
+}
+
+const TRANSPORTS = ["stdio", "http", "sse"] as const;
+const HOST = "127.0.0.1";
+const PORT = 8000;
+const PORT_MAX = 65_535;
 
 /** What `--toolset` knows. */
 const TOOLSETS = ["docker", "compact"];
@@ -40,6 +57,14 @@ Options:
                    of answering initialize and the lists as it did last time
   -h, --help       show this text
 
+With --toolset:
+  --transport T    stdio (default), http (/mcp), or sse (/sse, for old clients)
+  --host HOST      where http and sse listen (default: ${HOST})
+  --port PORT      (default: ${PORT}; 0: any free one)
+  --no-auth        http and sse without a bearer token (linkspan token);
+                   loopback only
+  --env-file FILE  NAME=value lines for the environment; what is set stays
+
 With an image or npm:PACKAGE, as in linkspan run:
   -v, --volume SRC:DST[:rw]   a volume's name or a path; read-only without :rw (repeatable)
   -e, --env K=V               environment; K alone takes it from here (repeatable)
@@ -52,6 +77,10 @@ With an image or npm:PACKAGE, as in linkspan run:
 const VALUED: Record<string, string> = {
   "--data-dir": "data-dir",
   "--toolset": "toolset",
+  "--transport": "transport",
+  "--host": "host",
+  "--port": "port",
+  "--env-file": "env-file",
   "--volume": "volume",
   "-v": "volume",
   "--env": "env",
@@ -70,12 +99,14 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   let embedded = false;
   let retryIdempotent = false;
   let manifest = true;
+  let auth = true;
   for (let index = 0; index < words.length; index += 1) {
     const [option = "", attached] = split(words[index] ?? "");
     const valued = VALUED[option];
     if (option === "-h" || option === "--help") return undefined;
     if (option === "--embedded") embedded = true;
     else if (option === "--retry-idempotent") retryIdempotent = true;
+    else if (option === "--no-auth") auth = false;
     else if (option === "--no-manifest") manifest = false;
     else if (valued) {
       const value = attached ?? words[(index += 1)];
@@ -91,7 +122,23 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   if (!server && toolset.length === 0) throw usage("no server is named");
   if (server && toolset.length > 0) throw usage("a toolset and a server are two MCP servers");
   const definition = definitionOf(values, args);
-  return { server, toolset, definition, embedded, dataDir: values["data-dir"]?.at(-1), retryIdempotent, manifest };
+  const dataDir = values["data-dir"]?.at(-1);
+  const asked = { server, toolset, definition, embedded, dataDir, retryIdempotent, manifest };
+  if (toolset.length > 0) return { ...asked, serving: servingOf(values, auth) };
+  if (!auth || SERVING.some((name) => values[name]))
+    throw usage("--transport, --host, --port, --no-auth and --env-file are for --toolset");
+  return asked;
+}
+
+const SERVING = ["transport", "host", "port", "env-file"];
+
+function servingOf(values: Record<string, string[]>, auth: boolean): Serving {
+  const [asked = "stdio", port = String(PORT)] = [values["transport"]?.at(-1), values["port"]?.at(-1)];
+  const transport = TRANSPORTS.find((one) => one === asked);
+  if (!transport) throw usage(`there is no transport ${asked}: it is ${TRANSPORTS.join(", ")}`);
+  if (!/^\d{1,5}$/.test(port) || Number(port) > PORT_MAX) throw usage(`${port} is not a port`);
+  const [host = HOST, envFile] = [values["host"]?.at(-1), values["env-file"]?.at(-1)];
+  return { transport, host, port: Number(port), envFile, auth };
 }
 
 function definitionOf(

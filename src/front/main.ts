@@ -16,7 +16,7 @@ interface Others {
   /** Makes the manager of this process; called only for `--embedded`. */
   embedded(): Promise<EmbeddedManager>;
   /** Serves the tools of this binary instead of a server; for `--toolset`. */
-  toolset(names: readonly string[]): Promise<never>;
+  toolset(names: readonly string[], serving: FrontArguments["serving"]): Promise<never>;
 }
 
 /** Ends the process itself. */
@@ -30,7 +30,7 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
     warn(sentence(asked));
     return asked.faces.exit;
   }
-  if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset(asked.toolset);
+  if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset(asked.toolset, asked.serving);
   // Neither a client nor a server comes upon ids like these.
   const prefix = `linkspan-${crypto.randomUUID()}-`;
   const manifest = !(asked instanceof Fault) && asked.manifest ? new Manifest(`${prefix}m`) : undefined;

@@ -21,6 +21,7 @@ const OBJECTS = new Set([
   "service",
   "service_id",
   "id",
+  "uri",
 ]);
 const OBJECT_CHARS_MAX = 256;
 /** Of what a client calls itself and a tool: nobody can fill the log with one line. */

@@ -1,8 +1,15 @@
-/** `linkspan mcp --toolset docker`: the tools on stdin and stdout, in either era. Ends with the client. */
-import { serveStdio } from "@modelcontextprotocol/server/stdio";
+/** `linkspan mcp --toolset docker`: the tools over stdio or HTTP, in either era. Over stdio it ends with the client. */
+import type { Server } from "@modelcontextprotocol/server";
+import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
+import { Fault } from "../base/fault.ts";
+import { createLog, type Log } from "../base/log.ts";
+import type { Environment } from "../docker/endpoint.ts";
 import { DOCKER_TOOLS } from "./catalogue.ts";
+import { withEnvFile } from "./env-file.ts";
+import { Listening } from "./resources/listening.ts";
 import { readSettings } from "./settings.ts";
 import { toolsetServer } from "./server.ts";
+import { bearerToken } from "./token.ts";
 import { Toolset } from "./toolset.ts";
 
 const INSTRUCTIONS =
@@ -10,16 +17,91 @@ const INSTRUCTIONS =
 
 /** Answers that the client reads slowly. */
 const FLUSH_MS = 500;
+/** Of one connection. */
+const SUBSCRIPTIONS_MAX = 64;
 
-export async function toolsetMain(names: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
-  const toolset = new Toolset(DOCKER_TOOLS, readSettings(env), env);
-  const shape = { instructions: INSTRUCTIONS, compact: names.includes("compact") };
+export interface Serving {
+  transport: "stdio" | "http" | "sse";
+  host: string;
+  port: number;
+  envFile: string | undefined;
+  /** Whether HTTP clients need the token. */
+  auth: boolean;
+}
+
+export async function toolsetMain(
+  names: readonly string[],
+  how: Serving | undefined,
+  environment: Environment,
+): Promise<never> {
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const handle = serveStdio(() => toolsetServer(toolset, shape));
-  process.stdin.once("end", end).once("close", end);
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, end);
-  process.stdout.once("error", end);
-  await ended;
-  await Promise.race([handle.close(), Bun.sleep(FLUSH_MS)]);
+  try {
+    const serving = start(names, how, environment, end);
+    await ended;
+    await Promise.race([serving.close(), Bun.sleep(FLUSH_MS)]);
+  } catch (error) {
+    const fault = Fault.from(error);
+    process.stderr.write(`linkspan: ${fault.message}${fault.hint ? `. ${fault.hint}` : ""}\n`);
+    process.exit(fault.faces.exit);
+  }
   process.exit(0);
+}
+
+function start(
+  names: readonly string[],
+  how: Serving | undefined,
+  environment: Environment,
+  end: () => void,
+): { close(): Promise<void> } {
+  const env = how?.envFile === undefined ? environment : withEnvFile(environment, how.envFile);
+  const settings = readSettings(env);
+  const log = createLog(settings.log);
+  const toolset = new Toolset(DOCKER_TOOLS, settings, env, log);
+  const shape = { instructions: INSTRUCTIONS, compact: names.includes("compact") };
+  const make = () => toolsetServer(toolset, shape);
+  if (how === undefined || how.transport === "stdio") return overStdio(toolset, make, log, end);
+  return overHttp(toolset, make, log, { ...how, transport: how.transport });
+}
+
+function overStdio(toolset: Toolset, make: () => Server, log: Log, end: () => void): { close(): Promise<void> } {
+  const transport = new StdioServerTransport();
+  let current: Server | undefined;
+  const listening = new Listening(toolset, (uri) => void current?.sendResourceUpdated({ uri }).catch(() => {}));
+  const handle = serveStdio(() => (current = make()), { transport, maxSubscriptions: SUBSCRIPTIONS_MAX });
+  const receive = transport.onmessage;
+  transport.onmessage = (message) => {
+    listening.look(message);
+    receive?.(message);
+  };
+  process.stdin.once("end", end).once("close", end);
+  process.stdout.once("error", end);
+  log.debug("serving the Docker tools", { transport: "stdio" });
+  return handle;
+}
+
+function overHttp(
+  toolset: Toolset,
+  make: () => Server,
+  log: Log,
+  { transport, host, port, auth }: Serving & { transport: "http" | "sse" },
+): { close(): Promise<void> } {
+  if (!auth && !/^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host))
+    throw new Fault("usage", "--no-auth is for loopback addresses only", {
+      hint: "Whoever reaches the tools has the engine, and with it the machine.",
+    });
+  const token = auth ? bearerToken(toolset.settings.dataDir) : undefined;
+  // Loaded here: over stdio nobody needs it.
+  const opening = import("./http.ts").then(({ serveHttp }) =>
+    serveHttp(toolset, make, { transport, host, port, token, log }),
+  );
+  opening.then(
+    ({ url }) => log.info("serving the Docker tools", { transport, url }),
+    (error) => {
+      const fault = Fault.from(error);
+      log.error(fault.message, { hint: fault.hint });
+      process.exit(fault.faces.exit);
+    },
+  );
+  return { close: async () => (await opening).close() };
 }

@@ -30,7 +30,34 @@ export function judgeTool({ name, level }: Pick<Tool, "name" | "level">, setting
 
 /** Faults: `forbidden`, with the variable that decides. */
 export function requireTool(tool: Tool, settings: Settings): void {
-  const verdict = judgeTool(tool, settings);
+  demand(judgeTool(tool, settings));
+}
+
+/** An empty list of allowed prompts allows all. */
+export function judgePrompt(name: string, { allowedPrompts }: Settings): Verdict {
+  if (allowedPrompts.size === 0 || allowedPrompts.has(name)) return ALLOWED;
+  return denied(`the prompt ${name} is not on the list of allowed prompts`, "SAFETY_ALLOWED_PROMPTS");
+}
+
+/** Faults: `forbidden`. */
+export function requirePrompt(name: string, settings: Settings): void {
+  demand(judgePrompt(name, settings));
+}
+
+/** The list may name a resource (`container_logs`), its template, or the template without its variables (`container://logs`). */
+export function judgeResource({ name, template }: { name: string; template: string }, settings: Settings): Verdict {
+  const { allowedResources } = settings;
+  const plain = template.replace(/\/\{.*$/, "");
+  if (allowedResources.size === 0 || [name, template, plain].some((word) => allowedResources.has(word))) return ALLOWED;
+  return denied(`the resource ${template} is not on the list of allowed resources`, "SAFETY_ALLOWED_RESOURCES");
+}
+
+/** Faults: `forbidden`. */
+export function requireResource(resource: { name: string; template: string }, settings: Settings): void {
+  demand(judgeResource(resource, settings));
+}
+
+function demand(verdict: Verdict): void {
   if (!verdict.allowed) throw new Fault("forbidden", verdict.reason, { hint: verdict.hint });
 }
 

@@ -12,6 +12,9 @@ import { VERSION } from "../base/version.ts";
 import { compactList, expand, help, HELP } from "./compact.ts";
 import { describe } from "./describe.ts";
 import { page } from "./output.ts";
+import { complete } from "./complete.ts";
+import { servePrompts } from "./prompts/serve.ts";
+import { serveResources } from "./resources/serve.ts";
 import type { Outcome, Plan, Step } from "./tool.ts";
 import { type Answer, CONFIRMATION, type Toolset } from "./toolset.ts";
 
@@ -20,11 +23,11 @@ const TOOLS_PAGE = 200;
 const CONFIRM = "confirm";
 
 const elicitation = v.object({ form: v.optional(v.unknown()), url: v.optional(v.unknown()) });
-const capabilities = v.object({ elicitation: v.optional(elicitation) });
+const clientCapabilities = v.object({ elicitation: v.optional(elicitation) });
 const implementation = v.object({ name: v.string(), version: v.string() });
 /** What a modern client says with each request (2026-07-28, basic/index: per-request metadata). */
 const envelope = v.object({
-  "io.modelcontextprotocol/clientCapabilities": v.optional(capabilities),
+  "io.modelcontextprotocol/clientCapabilities": v.optional(clientCapabilities),
   "io.modelcontextprotocol/clientInfo": v.optional(implementation),
 });
 
@@ -36,7 +39,8 @@ export interface Shape {
 
 export function toolsetServer(toolset: Toolset, { instructions, compact }: Shape): Server {
   const { serverName: name, serverVersion: version = VERSION } = toolset.settings;
-  const server = new Server({ name, version }, { capabilities: { tools: {} }, instructions });
+  const capabilities = { tools: {}, prompts: {}, resources: { subscribe: true }, completions: {} };
+  const server = new Server({ name, version }, { capabilities, instructions });
   server.setRequestHandler("tools/list", ({ params }) => {
     const tools: McpTool[] = compact ? compactList(toolset.list()) : toolset.list().map(describe);
     const { items, next_cursor: nextCursor } = page(tools, { limit: TOOLS_PAGE, cursor: params?.cursor });
@@ -45,6 +49,10 @@ export function toolsetServer(toolset: Toolset, { instructions, compact }: Shape
   server.setRequestHandler("tools/call", ({ params }, context) =>
     callTool(server, toolset, { ...params, compact }, context),
   );
+  const who = (context: ServerContext) => clientOf(server, context);
+  servePrompts(server, toolset, who);
+  serveResources(server, toolset, who);
+  server.setRequestHandler("completion/complete", ({ params }, { mcpReq }) => complete(toolset, params, mcpReq.signal));
   return server;
 }
 

@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import * as v from "valibot";
 import { dataDir } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
+import type { LogLevel, LogOptions } from "../base/log.ts";
 import type { Environment } from "../docker/endpoint.ts";
 
 const YES = new Set(["1", "true", "yes", "on"]);
@@ -53,6 +54,16 @@ const list = v.optional(
   "",
 );
 
+/** Python's names of levels. */
+const LEVELS: Record<string, LogLevel> = {
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  warn: "warn",
+  error: "error",
+  critical: "error",
+};
+
 const variables = v.object({
   SAFETY_ALLOW_MODERATE_OPERATIONS: flag(true),
   SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS: flag(false),
@@ -70,6 +81,18 @@ const variables = v.object({
   SAFETY_VOLUME_MOUNT_ALLOWLIST: list,
   MCP_SERVER_NAME: v.optional(v.string(), "linkspan"),
   MCP_SERVER_VERSION: v.optional(v.string()),
+  MCP_LOG_LEVEL: v.optional(
+    v.pipe(
+      v.string(),
+      v.trim(),
+      v.toLowerCase(),
+      v.picklist(Object.keys(LEVELS), "expected DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    ),
+    "info",
+  ),
+  MCP_DOCKER_LOG_PATH: v.optional(v.string()),
+  MCP_JSON_LOGGING: flag(false),
+  DOCKER_TIMEOUT: whole(60, 1, 3_600),
 });
 
 export interface Settings {
@@ -95,6 +118,9 @@ export interface Settings {
   mountAllowlist: readonly string[];
   serverName: string;
   serverVersion: string | undefined;
+  log: LogOptions;
+  /** Of one quick call of the engine, ms; undefined: as everywhere in Linkspan. */
+  engineMs: number | undefined;
   /** For recovery bundles, the audit log and compose files. */
   dataDir: string;
 }
@@ -124,7 +150,13 @@ export function readSettings(env: Environment): Settings {
     mountAllowlist: paths("SAFETY_VOLUME_MOUNT_ALLOWLIST", found.SAFETY_VOLUME_MOUNT_ALLOWLIST),
     serverName: found.MCP_SERVER_NAME,
     serverVersion: found.MCP_SERVER_VERSION,
-    dataDir: dataDir(),
+    log: {
+      level: LEVELS[found.MCP_LOG_LEVEL] ?? "info",
+      format: found.MCP_JSON_LOGGING ? "json" : "text",
+      path: found.MCP_DOCKER_LOG_PATH || undefined,
+    },
+    engineMs: env["DOCKER_TIMEOUT"] ? found.DOCKER_TIMEOUT * 1000 : undefined,
+    dataDir: dataDir(env),
   };
 }
 

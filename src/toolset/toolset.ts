@@ -5,6 +5,7 @@ import { join } from "node:path";
 import PQueue from "p-queue";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
+import { type Log, SILENT } from "../base/log.ts";
 import { similar } from "../base/similar.ts";
 import { type Environment, findEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
@@ -17,6 +18,8 @@ import { judgeTool, requireTool } from "./policy.ts";
 import { Recovery } from "./recovery.ts";
 import { Redaction } from "./redact.ts";
 import { Logins } from "./registry/logins.ts";
+import { findResource } from "./resources/serve.ts";
+import { Watches } from "./resources/watches.ts";
 import type { Settings } from "./settings.ts";
 import { type Outcome, type Plan, type Step, type Tool, TOOL_MS, type ToolCall } from "./tool.ts";
 
@@ -45,6 +48,8 @@ export type Answer = { kind: "done"; outcome: Outcome } | { kind: "ask"; plan: P
 
 export class Toolset {
   readonly recovery: Recovery;
+  /** What clients have subscribed to. */
+  readonly watches: Watches;
   private readonly byName: ReadonlyMap<string, Tool>;
   private readonly confirmations = new Confirmations();
   private readonly redaction: Redaction;
@@ -58,12 +63,17 @@ export class Toolset {
     tools: readonly Tool[],
     readonly settings: Settings,
     private readonly env: Environment,
+    private readonly log: Log = SILENT,
   ) {
     this.byName = new Map(tools.map((tool) => [tool.name, tool]));
     this.recovery = new Recovery(join(settings.dataDir, "undo"));
     this.redaction = new Redaction(settings.redactPatterns);
     this.audit = new AuditLog(join(settings.dataDir, "logs", "audit.jsonl"), (text) => this.redaction.text(text));
     this.queue = new PQueue({ concurrency: settings.concurrentMax });
+    this.watches = new Watches((uri, signal, changed) => {
+      const { resource, variables } = findResource(uri, this);
+      return resource.watch(variables, { call: this.glance(signal), signal, changed });
+    });
   }
 
   /** What may be called, in the catalogue's order. */
@@ -73,26 +83,66 @@ export class Toolset {
 
   /** Faults: `not-found`, `forbidden`, `invalid`, `exhausted`, `timeout`, `cancelled`, and whatever the engine says. */
   async call(name: string, args: Record<string, unknown>, caller: Caller): Promise<Answer> {
-    const from = performance.now();
     const line = { who: caller.who, tool: name, args };
-    // What has been done stays done when its end cannot be written down any more: its beginning was.
-    const write = (decision: Decision, fault?: string) =>
-      this.audit
-        .write({ ...line, decision, ...(fault ? { fault } : {}), ms: performance.now() - from })
-        .catch(() => undefined);
-    let answer: Answer;
-    try {
+    const from = performance.now();
+    const work = () => {
       const found = this.find(name);
       requireTool(found, this.settings);
       const begin = () => this.begin(found, { ...line, decision: "begun", ms: performance.now() - from });
-      answer = await this.inTurn(found, args, { ...caller, begin });
+      return this.inTurn(found, args, { ...caller, begin });
+    };
+    return this.written(line, work, ({ kind }) =>
+      kind === "ask" ? "asked" : CONFIRMATION in args ? "confirmed" : "allowed",
+    );
+  }
+
+  /**
+   * For prompts and resources: in turn with the tools, in the time of a quick one, and written down like one. `find` also
+   * decides whether it is allowed.
+   */
+  async look<F>(
+    name: string,
+    args: Record<string, unknown>,
+    { who, signal }: Omit<Caller, "report">,
+    find: () => F,
+    run: (found: F, call: ToolCall) => Promise<string>,
+  ): Promise<string> {
+    const work = async () => {
+      const found = find();
+      const call = this.glance(signal);
+      return this.redaction.text(await this.queued(name, call, () => run(found, call)));
+    };
+    return this.written({ who, tool: name, args }, work, () => "allowed");
+  }
+
+  /** In the audit log, however it ends. What has been done stays done when its end cannot be written: its beginning was. */
+  private async written<T>(
+    line: Pick<AuditEntry, "who" | "tool" | "args">,
+    work: () => Promise<T>,
+    decide: (result: T) => Decision,
+  ): Promise<T> {
+    const from = performance.now();
+    const write = async (decision: Decision, fault?: Fault) => {
+      const ms = performance.now() - from;
+      this.log.debug(line.tool, { decision, ms: Math.round(ms), fault: fault?.kind });
+      await this.audit.write({ ...line, decision, ms, ...(fault ? { fault: fault.kind } : {}) }).catch(() => undefined);
+    };
+    let result: T;
+    try {
+      result = await work();
     } catch (error) {
-      const { kind } = Fault.from(error);
-      await write(kind === "forbidden" ? "denied" : kind === "invalid" ? "refused" : "failed", kind);
-      throw this.redaction.fault(error);
+      const fault = this.redaction.fault(error);
+      if (fault.kind === "internal") this.log.error(line.tool, { reason: fault.message });
+      await write(fault.kind === "forbidden" ? "denied" : fault.kind === "invalid" ? "refused" : "failed", fault);
+      throw fault;
     }
-    await write(answer.kind === "ask" ? "asked" : CONFIRMATION in args ? "confirmed" : "allowed");
-    return answer;
+    await write(decide(result));
+    return result;
+  }
+
+  /** For a short look at the engine that nobody has to be told of. */
+  glance(signal: AbortSignal): ToolCall {
+    return this.callFor({ report: () => {} }, Deadline.in(this.settings.quickMs, signal));
   }
 
   /** A person has said no to the plan that the token stands for. */
@@ -115,11 +165,16 @@ export class Toolset {
 
   /** The engine, connected once and again after it was lost. */
   engine(deadline: Deadline): Promise<Engine> {
-    const connecting = (this.connected ??= Engine.connect(findEndpoint(this.env), Deadline.in(CONNECT_MS)));
+    const connecting = (this.connected ??= this.connect());
     connecting.catch(() => {
       if (this.connected === connecting) this.connected = undefined;
     });
     return deadline.race("connecting to the container engine", connecting);
+  }
+
+  private connect(): Promise<Engine> {
+    const { engineMs } = this.settings;
+    return Engine.connect(findEndpoint(this.env), Deadline.in(engineMs ?? CONNECT_MS), engineMs);
   }
 
   /** Loaded at the first use: most calls have nothing to do with the files of volumes. */
@@ -144,19 +199,18 @@ export class Toolset {
   }
 
   private inTurn(found: Tool, args: Record<string, unknown>, caller: Beginner): Promise<Answer> {
-    if (this.queue.size >= WAITING_MAX)
-      throw new Fault("exhausted", `${WAITING_MAX} calls wait already`, { hint: "Try again when some have ended." });
     const ms = found.time === "quick" ? this.settings.quickMs : Math.max(TOOL_MS[found.time], this.settings.quickMs);
-    const deadline = Deadline.in(ms, caller.signal);
-    return deadline.race(
-      found.name,
-      this.queue.add(() => this.perform(found, args, caller, this.callFor(caller, deadline)), {
-        signal: caller.signal,
-      }),
-    );
+    const call = this.callFor(caller, Deadline.in(ms, caller.signal));
+    return this.queued(found.name, call, () => this.perform(found, args, caller, call));
   }
 
-  private callFor(caller: Caller, deadline: Deadline): ToolCall {
+  private queued<T>(name: string, { deadline, signal }: ToolCall, work: () => Promise<T>): Promise<T> {
+    if (this.queue.size >= WAITING_MAX)
+      throw new Fault("exhausted", `${WAITING_MAX} calls wait already`, { hint: "Try again when some have ended." });
+    return deadline.race(name, this.queue.add(work, { signal }));
+  }
+
+  private callFor(caller: Pick<Caller, "report">, deadline: Deadline): ToolCall {
     return {
       engine: () => this.engine(deadline),
       deadline,

@@ -58,9 +58,28 @@ test("the command line", () => {
   expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true, manifest: true });
   expect(parseArguments(["a", "--data-dir=/x=y"])).toEqual({ ...plain, dataDir: "/x=y" });
   expect(parseArguments(["a", "--help"])).toBeUndefined();
-  expect(parseArguments(["--toolset", "docker"])).toEqual({ ...plain, server: "", toolset: ["docker"] });
+  const serving = { transport: "stdio" as const, host: "127.0.0.1", port: 8000, envFile: undefined, auth: true };
+  const tools = { ...plain, server: "", toolset: ["docker"] };
+  expect(parseArguments(["--toolset", "docker"])).toEqual({ ...tools, serving });
+  expect(
+    parseArguments([
+      "--toolset=docker",
+      "--transport",
+      "http",
+      "--port=0",
+      "--host",
+      "::1",
+      "--no-auth",
+      "--env-file",
+      "e",
+    ]),
+  ).toEqual({ ...tools, serving: { transport: "http", host: "::1", port: 0, envFile: "e", auth: false } });
   for (const wrong of [
     ["--toolset", "x"],
+    ["--toolset", "docker", "--transport", "smoke"],
+    ["--toolset", "docker", "--port", "65536"],
+    ["a", "--port", "1"],
+    ["a", "--no-auth"],
     ["--toolset=docker", "a"],
     [],
     ["a", "b"],

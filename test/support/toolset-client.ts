@@ -13,6 +13,8 @@ export interface ToolsetOptions {
   env?: Record<string, string>;
   /** Answers confirmations; without it the client cannot be asked. */
   elicit?: Elicit;
+  /** More words of the command line. */
+  args?: string[];
   /** Kept by the caller; a fresh one otherwise. */
   dataDir?: string;
 }
@@ -33,6 +35,7 @@ export async function toolsetClient({
   era = "legacy",
   env = {},
   elicit,
+  args = [],
   dataDir,
 }: ToolsetOptions = {}): Promise<ToolsetClient> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "linkspan-test-toolset-")));
@@ -42,7 +45,7 @@ export async function toolsetClient({
   };
   const transport = new StdioClientTransport({
     command: BINARY,
-    args: ["mcp", "--toolset", "docker"],
+    args: ["mcp", "--toolset", "docker", ...args],
     env: { ...inherited, LINKSPAN_DATA_DIR: folder, ...env },
   });
   const client = new Client(

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { ContainerInfo } from "../../docker/containers.ts";
 import { openLogs } from "../../docker/logs.ts";
 import { containerId, findContainer, nameOf } from "../containers/common.ts";
 import { output } from "../output.ts";
@@ -29,8 +30,7 @@ export const diagnoseTool = tool({
   async handle({ container_id }, call) {
     const info = await findContainer(container_id, call);
     const last_log = await lastLines(info.Id, info.Config.Tty, call);
-    const facts: ContainerFacts = v.parse(factsSchema, info);
-    return { id: info.Id, name: nameOf(info), state: info.State.Status, findings: findings(facts), last_log };
+    return { id: info.Id, name: nameOf(info), state: info.State.Status, findings: diagnosed(info), last_log };
   },
   text: ({ name, state, findings: found, last_log }) =>
     [
@@ -64,6 +64,11 @@ const factsSchema = v.object({
     Privileged: v.optional(v.boolean(), false),
   }),
 });
+
+export function diagnosed(info: ContainerInfo): Finding[] {
+  const facts: ContainerFacts = v.parse(factsSchema, info);
+  return findings(facts);
+}
 
 async function lastLines(id: string, terminal: boolean, call: ToolCall): Promise<string[]> {
   const request = { tail: LOG_LINES, terminal };

@@ -1,6 +1,6 @@
 /** Who may ask: Host, Origin and token. */
 import { describe, expect, test } from "bun:test";
-import { checkHost, checkOrigin, checkToken, type Door } from "../../src/api/guard.ts";
+import { checkHost, checkOrigin, checkToken, type Door } from "../../src/base/guard.ts";
 
 const tcp: Door = { token: "s3cret-token", hosts: ["linkspan.example"] };
 const socket: Door = { token: undefined, hosts: [] };

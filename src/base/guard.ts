@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
-import { Fault } from "../base/fault.ts";
+import { Fault } from "./fault.ts";
 
 export interface Door {
   /** What the token must be; undefined on the unix socket, whose file mode says who may. */

@@ -1,0 +1,66 @@
+/**
+ * Which resources a modern client listens to. The SDK answers `subscriptions/listen` by itself and tells nobody, so its
+ * messages are looked at on their way in.
+ */
+import * as v from "valibot";
+import type { Toolset } from "../toolset.ts";
+import { findResource } from "./serve.ts";
+
+/** Of one `subscriptions/listen`. */
+const URIS_MAX = 64;
+
+const id = v.union([v.string(), v.number()]);
+const listen = v.object({
+  id,
+  method: v.literal("subscriptions/listen"),
+  params: v.object({
+    notifications: v.object({ resourceSubscriptions: v.pipe(v.array(v.string()), v.maxLength(URIS_MAX)) }),
+  }),
+});
+const cancelled = v.object({
+  method: v.literal("notifications/cancelled"),
+  params: v.object({ requestId: id }),
+});
+
+/** Watches what the message listens to. Undefined if it does not; the answer ends it. */
+export function watchListened(
+  message: unknown,
+  toolset: Toolset,
+  updated: (uri: string) => void,
+): { id: string | number; end(): void } | undefined {
+  const found = v.safeParse(listen, message);
+  if (!found.success) return undefined;
+  const ends: (() => void)[] = [];
+  for (const uri of new Set(found.output.params.notifications.resourceSubscriptions)) {
+    try {
+      findResource(uri, toolset);
+      ends.push(toolset.watches.add(uri, () => updated(uri)));
+    } catch {
+      // Nothing is ever said of what there is not, or of what is not allowed.
+    }
+  }
+  return { id: found.output.id, end: () => ends.forEach((end) => end()) };
+}
+
+/** One connection's listening, for as long as it lasts. */
+export class Listening {
+  private readonly open = new Map<string | number, () => void>();
+
+  constructor(
+    private readonly toolset: Toolset,
+    private readonly updated: (uri: string) => void,
+  ) {}
+
+  look(message: unknown): void {
+    const watched = watchListened(message, this.toolset, this.updated);
+    if (watched) {
+      this.open.get(watched.id)?.();
+      this.open.set(watched.id, watched.end);
+      return;
+    }
+    const ended = v.safeParse(cancelled, message);
+    if (!ended.success) return;
+    this.open.get(ended.output.params.requestId)?.();
+    this.open.delete(ended.output.params.requestId);
+  }
+}
