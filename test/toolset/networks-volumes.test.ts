@@ -10,6 +10,8 @@ import { toolsetClient } from "../support/toolset-client.ts";
 
 const prefix = `linkspan-test-nets-${process.pid}`;
 const name = (suffix: string) => `${prefix}-${suffix}`;
+/** One of its own: several runs may share an engine. */
+const net = `10.${231 + (process.pid % 8)}.${Math.floor(process.pid / 8) % 256}`;
 
 afterAll(async () => {
   if (!ENGINE) return;
@@ -26,10 +28,10 @@ engineTest("a network: made, joined under an alias, left", async () => {
     name: network_id,
     internal: true,
     labels: { "linkspan.test": prefix },
-    ipam: '{"Config": [{"Subnet": "10.231.7.0/24"}]}',
+    ipam: `{"Config": [{"Subnet": "${net}.0/24"}]}`,
     options: { "com.docker.network.bridge.enable_icc": "false" },
   });
-  expect(made.structured).toMatchObject({ name: network_id, internal: true, subnets: ["10.231.7.0/24"] });
+  expect(made.structured).toMatchObject({ name: network_id, internal: true, subnets: [`${net}.0/24`] });
   const listed = await session.call("docker_list_networks", { filters: { label: `linkspan.test=${prefix}` } });
   expect(listed.structured).toMatchObject({ total: 1, networks: [{ name: network_id }] });
 
@@ -45,11 +47,11 @@ engineTest("a network: made, joined under an alias, left", async () => {
     network_id,
     container_id,
     aliases: ["www"],
-    ipv4_address: "10.231.7.9",
+    ipv4_address: `${net}.9`,
   });
   expect(joined.structured).toMatchObject({ network: network_id, container: container_id });
   const inspected = await session.call("docker_inspect_network", { network_id });
-  expect(JSON.stringify(inspected.structured.network)).toContain("10.231.7.9/24");
+  expect(JSON.stringify(inspected.structured.network)).toContain(`${net}.9/24`);
   const left = await session.call("docker_disconnect_container", { network_id, container_id });
   expect(left.isError).toBeUndefined();
   const after = await inspectNetwork(ENGINE, network_id, Deadline.in(10_000));

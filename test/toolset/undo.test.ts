@@ -13,6 +13,8 @@ import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts"
 
 const prefix = `linkspan-test-undo-${process.pid}`;
 const named = (suffix: string) => `${prefix}-${suffix}`;
+/** One of its own: several runs may share an engine. */
+const subnet = `10.${239 + (process.pid % 8)}.${Math.floor(process.pid / 8) % 256}.0/24`;
 const label = { "linkspan.test": prefix };
 const filters = { label: `linkspan.test=${prefix}` };
 const DESTRUCTIVE = { SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS: "true" };
@@ -57,7 +59,7 @@ engineTest("a container with its files, a volume with its files, a network: remo
   await session.call("docker_create_network", {
     name: network_id,
     labels: label,
-    ipam: { Config: [{ Subnet: "10.232.8.0/24" }] },
+    ipam: { Config: [{ Subnet: subnet }] },
   });
   await session.call("docker_create_volume", { name: volume_name, labels: label });
   const run = await session.call("docker_run_container", {
