@@ -110,7 +110,7 @@ describe.each(["docker", "process"] as const)("%s", (runtime) => {
       using tcp = await TcpClient.connect(stage.tcpPort);
       tcp.send({ link: "attach", server: "a", token: await stage.token() });
       tcp.send({ jsonrpc: "2.0", id: 1, method: "initialize", params: INITIALIZE });
-      await until("the answer over TCP", () => tcp.lines.some((line) => line.includes('"plain"')), 15_000);
+      await until("the answer over TCP", () => tcp.lines.some((line) => line.includes('"plain"')), 45_000);
       const call = { method: "POST", body: JSON.stringify({ tool: "echo", arguments: { text: "rest" } }) };
       expect(await (await stage.api("/servers/a/call", call)).text()).toContain("rest");
       expect(await count()).toBe(4);
@@ -128,13 +128,13 @@ describe.each(["docker", "process"] as const)("%s", (runtime) => {
       } else expect(pids[0]).not.toEqual(pids[1]);
       // Killed: nothing is said any more, and it is found out.
       one.process.kill("SIGKILL");
-      await until("its container is gone", async () => (await count()) === 3, 15_000);
+      await until("its container is gone", async () => (await count()) === 3, 45_000);
       expect(await echo(two, "still")).toEqual([{ type: "text", text: "still" }]);
       tcp[Symbol.dispose]();
-      await until("that of the TCP client is gone", async () => (await count()) === 2, 15_000);
+      await until("that of the TCP client is gone", async () => (await count()) === 2, 45_000);
       two.endInput();
       expect(await two.ended()).toBe(0);
-      await until("that of the front is gone", async () => (await count()) === 1, 15_000);
+      await until("that of the front is gone", async () => (await count()) === 1, 45_000);
       if (runtime === "docker") expect(await containers(stage)).toHaveLength(1);
       await stage.api("/servers/a/stop", { method: "POST" });
       expect(await count()).toBe(0);
@@ -149,9 +149,9 @@ describe.each(["docker", "process"] as const)("%s", (runtime) => {
     await front.initialize();
     const [before] = await stage.sessions();
     await front.call("crash");
-    await until("the next session", async () => (await stage.sessions())[0]?.session !== before?.session, 15_000);
+    await until("the next session", async () => (await stage.sessions())[0]?.session !== before?.session, 45_000);
     expect(await echo(front, "again")).toEqual([{ type: "text", text: "again" }]);
-    await until("the old one is gone", async () => (await stage.view("a")).containers === 1, 15_000);
+    await until("the old one is gone", async () => (await stage.view("a")).containers === 1, 45_000);
     const child = Bun.spawn([BINARY, "ps"], { env: cleanEnv({ LINKSPAN_DATA_DIR: stage.dataDir }), stdout: "pipe" });
     expect(await child.stdout.text()).toMatch(/^a .* 1 .*ready/m);
   });
@@ -217,7 +217,7 @@ describe.each(["docker", "process"] as const)("%s", (runtime) => {
       await busy.ended();
       await once("d");
       expect(await states("a", "c", "d")).toEqual(["stopped", "ready", "ready"]);
-      await until("it is stopped when idle", async () => (await stage.view("d")).state === "stopped", 15_000);
+      await until("it is stopped when idle", async () => (await stage.view("d")).state === "stopped", 45_000);
       await once("d");
     },
   );

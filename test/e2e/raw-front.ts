@@ -65,7 +65,7 @@ export class RawFront implements AsyncDisposable {
     return id;
   }
 
-  answered(id: string | number, ms = 15_000): Promise<Message> {
+  answered(id: string | number, ms = 45_000): Promise<Message> {
     const find = () => this.messages.find((message) => message.id === id && message.method === undefined);
     return until(`the answer to ${id} (stderr: ${this.stderr})`, find, ms);
   }

@@ -4,7 +4,7 @@ import type { Address } from "../../src/runtime/runtime.ts";
 import { dialControl } from "../../src/transport/control.ts";
 import { dialSession, type SessionEnd } from "../../src/transport/session.ts";
 
-const CALL_MS = 15_000;
+const CALL_MS = 45_000;
 
 export interface ContractClient extends Disposable {
   call(method: string, params?: unknown): Promise<unknown>;
