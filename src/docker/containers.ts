@@ -63,11 +63,23 @@ export interface ContainerConfig {
   User?: string;
   WorkingDir?: string;
   Labels?: Record<string, string>;
-  Healthcheck?: { Test: string[]; Interval?: number; Timeout?: number; StartPeriod?: number; Retries?: number };
+  Healthcheck?: { Test?: string[]; Interval?: number; Timeout?: number; StartPeriod?: number; Retries?: number };
   StopSignal?: string;
   StopTimeout?: number;
   ExposedPorts?: Record<string, object>;
+  Hostname?: string;
+  Domainname?: string;
+  Tty?: boolean;
+  OpenStdin?: boolean;
   HostConfig?: HostConfig;
+  /** One network; a container joins others afterwards. */
+  NetworkingConfig?: { EndpointsConfig: Record<string, NetworkPlace> };
+}
+
+/** A container's place in a network. */
+export interface NetworkPlace {
+  Aliases: string[];
+  IPAMConfig?: { IPv4Address?: string; IPv6Address?: string };
 }
 
 export interface HostConfig {
@@ -89,7 +101,11 @@ export interface HostConfig {
   Dns?: string[];
   PublishAllPorts?: boolean;
   PortBindings?: Record<string, { HostIp: string; HostPort: string }[]>;
-  RestartPolicy?: { Name: string };
+  RestartPolicy?: { Name: string; MaximumRetryCount?: number };
+  MemoryReservation?: number;
+  ShmSize?: number;
+  ExtraHosts?: string[];
+  DnsSearch?: string[];
   LogConfig?: { Type: string; Config: Record<string, string> };
   Mounts?: Mount[];
   /** `SOURCE:TARGET[:OPTIONS]`, unchecked: servers get `Mounts`. */
@@ -104,6 +120,7 @@ export interface Mount {
   ReadOnly: boolean;
   BindOptions?: { Propagation: "rprivate" };
   VolumeOptions?: { NoCopy?: boolean; Labels?: Record<string, string> };
+  TmpfsOptions?: { SizeBytes?: number; Mode?: number };
 }
 
 /** Creates without starting. Faults: `conflict` where the name is taken, `not-found` where the image is absent. */

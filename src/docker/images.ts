@@ -7,6 +7,13 @@ import { orAbsent } from "./containers.ts";
 import type { Engine } from "./engine.ts";
 import { readProgress, type ReportStep } from "./progress.ts";
 
+/**
+ * An image's name or id, by the grammar of references (distribution/reference): never something that could be an option,
+ * or, as a part of the engine's path, lead to another call.
+ */
+export const IMAGE_REF =
+  /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d{1,5}(?=\/))?(\/[A-Za-z0-9][A-Za-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]{1,32}:[0-9a-fA-F]{32,128})?$/;
+
 const strings = v.optional(v.nullable(v.array(v.string())));
 
 const imageInfo = v.looseObject({

@@ -32,6 +32,9 @@ export interface NetworkConfig {
   Internal: boolean;
   Options: Record<string, string>;
   Labels: Record<string, string>;
+  Attachable?: boolean;
+  EnableIPv6?: boolean;
+  IPAM?: { Config: { Subnet?: string; IPRange?: string; Gateway?: string }[] };
 }
 
 /** Makes a network; `conflict` where the name is taken. Engines check that only as well as they can: see `findNetworks`. */

@@ -1,4 +1,5 @@
 /** Every Docker tool. A new one: its literal, one line in its category's list. */
+import { COMPOSE_TOOLS } from "./compose/tools.ts";
 import { CONTAINER_TOOLS } from "./containers/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
 import { NETWORK_TOOLS } from "./networks/tools.ts";
@@ -17,5 +18,6 @@ export const DOCKER_TOOLS: readonly Tool[] = [
   ...SYSTEM_TOOLS,
   ...SWARM_TOOLS,
   ...REGISTRY_TOOLS,
+  ...COMPOSE_TOOLS,
   ...UNDO_TOOLS,
 ];

@@ -5,17 +5,15 @@
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { inspectImage } from "../docker/images.ts";
+import { areForeign } from "../docker/label-rules.ts";
 import type { ToolCall } from "./tool.ts";
 
-/** src/runtime/labels.ts has what each is for. */
-const OWN =
-  /^(linkspan\.(instance|owner|server|spec|lease|nonce|sealed|bridge|carrier|blank)|mcp-(service|session|started))$/i;
 /** What makes a container the server of a manager. Images that Linkspan has built carry others. */
 const OWNERSHIP = ["linkspan.instance", "linkspan.owner", "linkspan.nonce", "linkspan.sealed", "linkspan.carrier"];
 
 /** For schemas of labels: none of them is Linkspan's own. */
 export const foreignLabels = v.check<Record<string, string>, string>(
-  (labels) => !Object.keys(labels).some((key) => OWN.test(key)) && labels["managed-by"] !== "linkspan",
+  (labels) => areForeign(labels),
   "expected labels that are not Linkspan's own",
 );
 

@@ -1,5 +1,5 @@
 /** What the environment says about the toolset: the variables of features.md §3, named as the Python mcp-docker has them. */
-import { isAbsolute, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { dataDir } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
@@ -79,6 +79,7 @@ const variables = v.object({
   SAFETY_LOG_REDACT_PATTERNS: list,
   SAFETY_VOLUME_MOUNT_BLOCKLIST: list,
   SAFETY_VOLUME_MOUNT_ALLOWLIST: list,
+  SAFETY_COMPOSE_DIRECTORY: v.optional(v.string()),
   MCP_SERVER_NAME: v.optional(v.string(), "linkspan"),
   MCP_SERVER_VERSION: v.optional(v.string()),
   MCP_LOG_LEVEL: v.optional(
@@ -121,7 +122,9 @@ export interface Settings {
   log: LogOptions;
   /** Of one quick call of the engine, ms; undefined: as everywhere in Linkspan. */
   engineMs: number | undefined;
-  /** For recovery bundles, the audit log and compose files. */
+  /** Where docker_compose_write_file writes, and where files named without a / at the beginning are. */
+  composeDir: string;
+  /** For recovery bundles and the audit log. */
   dataDir: string;
 }
 
@@ -156,6 +159,8 @@ export function readSettings(env: Environment): Settings {
       path: found.MCP_DOCKER_LOG_PATH || undefined,
     },
     engineMs: env["DOCKER_TIMEOUT"] ? found.DOCKER_TIMEOUT * 1000 : undefined,
+    composeDir:
+      paths("SAFETY_COMPOSE_DIRECTORY", [found.SAFETY_COMPOSE_DIRECTORY || join(dataDir(env), "compose")])[0] ?? "",
     dataDir: dataDir(env),
   };
 }

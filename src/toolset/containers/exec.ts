@@ -49,14 +49,14 @@ export const execCommandTool = tool({
       ...(folder === undefined ? {} : { WorkingDir: folder }),
       ...(user === undefined ? {} : { User: user }),
     };
-    return await run(Id, body, call);
+    return await runIn(Id, body, call);
   },
   text: ({ exit_code, stdout, stderr }) =>
     [`exit code ${exit_code}`, stdout, stderr && `stderr:\n${stderr}`].filter((part) => part !== "").join("\n"),
 });
 
 /** Cancellation ends the wait; the engine has no call that would end a command. */
-async function run(id: string, body: object, call: ToolCall) {
+export async function runIn(id: string, body: object, call: ToolCall) {
   const engine = await call.engine();
   const what = `running a command in ${id.slice(0, 12)}`;
   const { Id } = await engine.call({ what, method: "POST", path: at(id, "exec"), body }, created, call.deadline);

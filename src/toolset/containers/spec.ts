@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
 import type { ContainerConfig, HostConfig } from "../../docker/containers.ts";
+import { IMAGE_REF } from "../../docker/images.ts";
 import { inspectNetwork } from "../../docker/networks.ts";
 import { byteSize, duration } from "../../model/units.ts";
 import { foreignLabels, refuseBorrowed } from "../labels.ts";
@@ -16,17 +17,11 @@ const TIB = 1024 ** 4;
 const NANO = 1_000_000_000;
 const NANO_PER_MS = 1_000_000;
 
-/**
- * An image's name or id, by the grammar of references (distribution/reference): never something that could be an option,
- * or, as a part of the engine's path, lead to another call.
- */
+/** An image's name or id. */
 export const imageRef = v.pipe(
   v.string(),
   v.maxLength(512),
-  v.regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]*(:\d{1,5}(?=\/))?(\/[A-Za-z0-9][A-Za-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]{1,32}:[0-9a-fA-F]{32,128})?$/,
-    "expected an image such as nginx:1.27",
-  ),
+  v.regex(IMAGE_REF, "expected an image such as nginx:1.27"),
 );
 const memory = v.pipe(byteSize(6 * MIB, 1024 * TIB), v.description("Such as 512m or 1g; swap is not added"));
 const cpus = v.pipe(v.number(), v.minValue(0.01), v.maxValue(1024));
@@ -129,7 +124,7 @@ export async function configOf(spec: ContainerSpec, call: ToolCall): Promise<Con
 }
 
 /** Under its name, and under its id. */
-async function refuseHostNetwork(network: string | undefined, call: ToolCall): Promise<void> {
+export async function refuseHostNetwork(network: string | undefined, call: ToolCall): Promise<void> {
   if (network === undefined) return;
   const found = network === "host" ? undefined : await inspectNetwork(await call.engine(), network, call.deadline);
   if (network === "host" || found?.Driver === "host")

@@ -2,22 +2,14 @@
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
+import { ISOLATED_DRIVERS, NETWORK_OPTIONS, PRIVILEGED_DRIVERS } from "../../docker/network-rules.ts";
 import { foreignLabels } from "../labels.ts";
 import { output } from "../output.ts";
 import { tool } from "../tool.ts";
 import { containerId, findContainer, nameOf } from "../containers/common.ts";
 import { findNetwork, networkFacts, networkId, networkName, networkOf } from "./common.ts";
 
-/** Drivers that stay within what the engine isolates; macvlan and ipvlan put containers on the host's own network. */
-const driver = v.picklist(["bridge", "overlay"]);
-const PRIVILEGED_DRIVERS = v.picklist(["macvlan", "ipvlan"]);
-/** Options of those drivers that change nothing on the host. */
-const OPTIONS = new Set([
-  "com.docker.network.bridge.enable_icc",
-  "com.docker.network.bridge.enable_ip_masquerade",
-  "com.docker.network.driver.mtu",
-  "encrypted",
-]);
+const driver = v.picklist(ISOLATED_DRIVERS);
 const word = v.pipe(v.string(), v.maxLength(1024));
 const words = v.record(word, word);
 const address = v.pipe(
@@ -44,7 +36,7 @@ export const createNetworkTool = tool({
   time: "quick",
   input: v.strictObject({
     name: networkName,
-    driver: v.optional(v.union([driver, PRIVILEGED_DRIVERS]), "bridge"),
+    driver: v.optional(v.union([driver, v.picklist(PRIVILEGED_DRIVERS)]), "bridge"),
     options: v.optional(orText(words), {}),
     ipam: v.optional(v.pipe(orText(ipam), v.description('{"Config": [{"Subnet": "10.9.0.0/24"}]}'))),
     internal: v.optional(v.boolean(), false),
@@ -55,7 +47,7 @@ export const createNetworkTool = tool({
   output: output(networkFacts),
   example: { name: "backend", internal: true },
   async handle({ name, options, ...asked }, call) {
-    const foreign = Object.keys(options).find((option) => !OPTIONS.has(option));
+    const foreign = Object.keys(options).find((option) => !NETWORK_OPTIONS.has(option));
     if (foreign !== undefined || (!v.is(driver, asked.driver) && !call.settings.allowPrivileged)) {
       throw new Fault(
         "forbidden",
@@ -63,7 +55,7 @@ export const createNetworkTool = tool({
           ? `the driver ${asked.driver} puts containers on the host's network`
           : `the option ${foreign} is not allowed`,
         {
-          hint: `Allowed are ${[...OPTIONS].join(", ")} with bridge or overlay.`,
+          hint: `Allowed are ${[...NETWORK_OPTIONS].join(", ")} with bridge or overlay.`,
         },
       );
     }

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
 import { inspectVolume, listVolumes, volumeUses } from "../../docker/volumes.ts";
+import { driverOptions } from "../../docker/volume-rules.ts";
 import { filterLists, filters } from "../filters.ts";
 import { foreignLabels } from "../labels.ts";
 import { output, page, paged, paging } from "../output.ts";
@@ -61,23 +62,6 @@ const words = v.pipe(
   foreignLabels,
 );
 /** Memory is the one thing besides a folder of its own that a volume may be: every other device is the host's. */
-const memory = v.strictObject({
-  type: v.literal("tmpfs"),
-  device: v.optional(v.literal("tmpfs"), "tmpfs"),
-  o: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(
-        /^(size=\d{1,12}[kmg]?|uid=\d{1,10}|gid=\d{1,10}|mode=[0-7]{3,4})(,(size=\d{1,12}[kmg]?|uid=\d{1,10}|gid=\d{1,10}|mode=[0-7]{3,4}))*$/,
-        "expected size, uid, gid and mode only",
-      ),
-    ),
-  ),
-});
-const driverOptions = v.union(
-  [v.strictObject({}), memory],
-  'expected {"type": "tmpfs"}: other devices are the host\'s',
-);
 const created = v.object({ Name: v.string() });
 
 export const createVolumeTool = tool({
