@@ -256,7 +256,14 @@ describe.skipIf(problem !== undefined)("swarm", () => {
       }
       expect((await succeed("docker_list_services", {})).structured.total).toBe(before);
       expect((await service("web")).Version).toEqual(web.Version);
-      await succeed("docker_create_service", { image, name: "everywhere", mode: "global", command: "sleep 600" });
+      const everywhere = {
+        image,
+        name: "everywhere",
+        mode: "global",
+        command: "sleep 600",
+        stop_grace_period: "100ms",
+      };
+      await succeed("docker_create_service", everywhere);
       const scaled = await session.call("docker_scale_service", { service_id: "everywhere", replicas: 2 });
       expect(scaled.structured.kind).toBe("conflict");
     }, 60_000);
