@@ -13,6 +13,8 @@ export interface ToolsetOptions {
   env?: Record<string, string>;
   /** Answers confirmations; without it the client cannot be asked. */
   elicit?: Elicit;
+  /** The form for small context windows; `call` still takes a tool's full name. */
+  compact?: boolean;
   /** More words of the command line. */
   args?: string[];
   /** Kept by the caller; a fresh one otherwise. */
@@ -35,6 +37,7 @@ export async function toolsetClient({
   era = "legacy",
   env = {},
   elicit,
+  compact = false,
   args = [],
   dataDir,
 }: ToolsetOptions = {}): Promise<ToolsetClient> {
@@ -45,7 +48,7 @@ export async function toolsetClient({
   };
   const transport = new StdioClientTransport({
     command: BINARY,
-    args: ["mcp", "--toolset", "docker", ...args],
+    args: ["mcp", "--toolset", compact ? "docker,compact" : "docker", ...args],
     env: { ...inherited, LINKSPAN_DATA_DIR: folder, ...env },
   });
   const client = new Client(
@@ -62,11 +65,15 @@ export async function toolsetClient({
     }));
   }
   await client.connect(transport);
+  const categories = compact ? await categoriesOf(client) : undefined;
   return {
     client,
     dataDir: folder,
     async call(name, args = {}) {
-      const { isError, content, structuredContent } = await client.callTool({ name, arguments: args });
+      const action = name.replace(/^docker_/, "");
+      const category = categories?.get(action);
+      const request = category ? { name: category, arguments: { action, arguments: args } } : { name, arguments: args };
+      const { isError, content, structuredContent } = await client.callTool(request);
       const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
       return {
         ...(isError ? { isError } : {}),
@@ -79,4 +86,15 @@ export async function toolsetClient({
       if (!dataDir) await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Of the compact form: by action the tool that has it, as its list says. */
+async function categoriesOf(client: Client): Promise<Map<string, string>> {
+  const { tools } = await client.listTools();
+  return new Map(
+    tools.flatMap(({ name, inputSchema }) => {
+      const { action } = (inputSchema.properties ?? {}) as { action?: { enum?: string[] } };
+      return (action?.enum ?? []).map((one) => [one, name] as const);
+    }),
+  );
 }

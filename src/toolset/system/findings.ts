@@ -46,7 +46,14 @@ export function findings({ State, RestartCount, HostConfig }: ContainerFacts): F
   const remark = (what: string, next: string) => void found.push({ severity: "remark", what, next });
   const limit =
     HostConfig.Memory > 0 ? `its limit of ${Math.round(HostConfig.Memory / 1024 ** 2)} MiB` : "the machine's memory";
-  if (State.OOMKilled)
+  // The engine keeps the word when the container is started again by hand, and sets it for any process of one that runs.
+  const earlier = State.Status === "running" && RestartCount === 0;
+  if (State.OOMKilled && earlier)
+    remark(
+      "A process of it was killed for memory, in this run or in an earlier one: the engine does not say in which",
+      `If it happens again, raise memory with docker_update_container (now ${limit}).`,
+    );
+  if (State.OOMKilled && !earlier)
     problem(
       `It was killed for memory: it wanted more than ${limit}`,
       "Raise memory with docker_update_container, or make it need less.",
