@@ -14,7 +14,10 @@ export class Room {
   private at = Number.NEGATIVE_INFINITY;
   private collectedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly collect: () => void = () => Bun.gc(true),
+  ) {}
 
   /** Bytes, for each of them. */
   each(readers: Iterable<{ readonly waitingBytes: number }>): number {
@@ -26,7 +29,7 @@ export class Room {
     // What has gone out of queues this full is collected late otherwise: the collector takes all of it for much in use.
     if (sum > LIMITS.queuesBytes / 4 && now - this.collectedAt > COLLECT_MS) {
       this.collectedAt = now;
-      Bun.gc(true);
+      this.collect();
     }
     const part = Math.floor((LIMITS.queuesBytes - sum) / 2);
     this.limit = Math.max(LIMITS.queueBytesMin, Math.min(LIMITS.queueBytes, part));

@@ -6,6 +6,7 @@ import { Fault } from "../../src/base/fault.ts";
 import type { ToolResult } from "../../src/model/rest.ts";
 import { problem } from "../../src/model/views.ts";
 import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 
 let api: ApiUnderTest;
@@ -111,7 +112,7 @@ describe("a call", () => {
         ? api.post("/servers/tools/call", body, gone.signal)
         : api.client.call("tools", body, { deadline: Deadline.in(60_000, gone.signal) });
     setTimeout(() => gone.abort(), 200);
-    await expect(call).rejects.toThrow();
+    expect(await rejection(call)).toBeInstanceOf(Error);
     await until("the cancellation", async () => (await cancellations()) === before + 1);
   });
 });

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { Fault } from "../../src/base/fault.ts";
 import { problem as problemSchema } from "../../src/model/views.ts";
 import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
+import { rejection } from "../support/rejection.ts";
 
 let api: ApiUnderTest;
 
@@ -106,7 +107,7 @@ describe("the life of a server", () => {
   test("is removed and forgotten", async () => {
     await api.client.remove(name);
     expect(await api.client.servers()).toEqual([]);
-    await expect(api.client.server(name)).rejects.toMatchObject({ kind: "not-found" });
+    expect(await rejection(api.client.server(name))).toMatchObject({ kind: "not-found" });
   });
 });
 

@@ -18,6 +18,7 @@ import { API_MAX, API_MIN, compareVersions, Engine } from "../../src/docker/engi
 import { engine, engineTest } from "../support/engine.ts";
 import { scratchImage } from "../support/images.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
+import { rejection } from "../support/rejection.ts";
 
 const soon = (ms = 20_000) => Deadline.in(ms);
 const at = (path: string) => Engine.connect({ kind: "socket", path }, soon(2_000));
@@ -34,7 +35,7 @@ async function withSocketPath(body: (path: string) => Promise<void>): Promise<vo
 
 describe("an engine that is not one", () => {
   test("none there: unreachable, with what to do", async () => {
-    await expect(at("/nowhere/docker.sock")).rejects.toMatchObject({
+    expect(await rejection(at("/nowhere/docker.sock"))).toMatchObject({
       kind: "unreachable",
       message: "no container engine answers at /nowhere/docker.sock",
       hint: expect.stringContaining("DOCKER_HOST"),
@@ -44,7 +45,7 @@ describe("an engine that is not one", () => {
   test("a socket that nobody listens on: unreachable", async () => {
     await withSocketPath(async (path) => {
       await Bun.write(path, "");
-      await expect(at(path)).rejects.toMatchObject({
+      expect(await rejection(at(path))).toMatchObject({
         kind: "unreachable",
         hint: expect.stringContaining("start Docker"),
       });
@@ -56,7 +57,7 @@ describe("an engine that is not one", () => {
       const taken: Socket[] = [];
       const server = createSocketServer((socket) => void taken.push(socket)).listen(path);
       const connecting = Engine.connect({ kind: "socket", path }, soon(300));
-      await expect(connecting).rejects.toMatchObject({
+      expect(await rejection(connecting)).toMatchObject({
         kind: "timeout",
         message: expect.stringContaining("asking the engine"),
       });
@@ -71,7 +72,7 @@ describe("an engine that is not one", () => {
         response.writeHead(200, { "content-length": "1000" });
         response.write('{"Version":');
       }).listen(path);
-      await expect(Engine.connect({ kind: "socket", path }, soon(300))).rejects.toMatchObject({ kind: "timeout" });
+      expect(await rejection(Engine.connect({ kind: "socket", path }, soon(300)))).toMatchObject({ kind: "timeout" });
       server.closeAllConnections();
       server.close();
     });
@@ -130,12 +131,12 @@ describe("a real engine", () => {
   engineTest("what does not exist is undefined or not-found, removing it is done", async () => {
     expect(await inspectContainer(engine(), "linkspan-test-nothing", soon())).toBeUndefined();
     await removeContainer(engine(), "linkspan-test-nothing", soon());
-    await expect(startContainer(engine(), "linkspan-test-nothing", soon())).rejects.toMatchObject({
+    expect(await rejection(startContainer(engine(), "linkspan-test-nothing", soon()))).toMatchObject({
       kind: "not-found",
     });
-    await expect(
-      createContainer(engine(), undefined, { Image: "linkspan-test/nothing:1", Cmd: ["x"] }, soon()),
-    ).rejects.toMatchObject({ kind: "not-found" });
+    expect(
+      await rejection(createContainer(engine(), undefined, { Image: "linkspan-test/nothing:1", Cmd: ["x"] }, soon())),
+    ).toMatchObject({ kind: "not-found" });
   });
 
   engineTest("the body of a create call is in no URL; names, links and files are what was asked for", async () => {
@@ -149,7 +150,7 @@ describe("a real engine", () => {
       expect(proxy.sent()).toContain(secret);
       expect(proxy.requestLines().join("\n")).not.toContain(secret);
       expect(proxy.requestLines()).toContain(`POST /v${through.api}/containers/create?name=${name} HTTP/1.1`);
-      await expect(createContainer(through, name, config, soon())).rejects.toMatchObject({ kind: "conflict" });
+      expect(await rejection(createContainer(through, name, config, soon()))).toMatchObject({ kind: "conflict" });
       expect((await listContainers(through, { label: [`linkspan.test=${name}`] }, soon())).map(({ Id }) => Id)).toEqual(
         [id],
       );
@@ -169,7 +170,7 @@ describe("a real engine", () => {
       while (!proxy.sent().includes("/events")) await Bun.sleep(5);
       proxy.cut();
     })();
-    await expect(waiting).rejects.toMatchObject({ kind: "unreachable" });
+    expect(await rejection(waiting)).toMatchObject({ kind: "unreachable" });
     await cutSoon;
     expect((await through.info(soon())).OSType).toBe("linux");
   });

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 import { RawFront } from "./raw-front.ts";
 import { Stage } from "./stage.ts";
@@ -50,7 +51,7 @@ test.skipIf(!disk)(
     await using front = new RawFront(stage.front("plain"));
     await front.initialize();
     await fill(small.path);
-    await expect(writeFile(join(small.path, "more"), Buffer.alloc(8192))).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(await rejection(writeFile(join(small.path, "more"), Buffer.alloc(8192)))).toMatchObject({ code: "ENOSPC" });
     expect(JSON.stringify((await front.call("echo", { text: "full" })).result)).toContain("full");
     const call = front.ask("tools/call", { name: "later", arguments: { text: "meanwhile", count: 1_500 } });
     for (const signal of ["SIGKILL", "SIGTERM"] as const) {

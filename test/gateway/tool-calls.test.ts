@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { ToolCalls } from "../../src/gateway/tool-calls.ts";
 import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 
 const IDLE_MS = 300;
@@ -78,5 +79,5 @@ test("calls that wait when everything is closed end, and none is taken afterward
   const waiting = own.call("tools", "never", {}).catch((error: unknown) => error);
   await own.close();
   expect(await waiting).toMatchObject({ kind: "cancelled" });
-  await expect(own.call("tools", "echo", { text: "x" })).rejects.toMatchObject({ kind: "unreachable" });
+  expect(await rejection(own.call("tools", "echo", { text: "x" }))).toMatchObject({ kind: "unreachable" });
 });

@@ -4,6 +4,7 @@ import { inspectContainer } from "../../src/docker/containers.ts";
 import { callOnce, openSession } from "../support/contract-client.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { busyboxImage } from "../support/images.ts";
+import { rejection } from "../support/rejection.ts";
 import {
   addressOf,
   cleanUpAfterwards,
@@ -59,7 +60,7 @@ describe("the images of images/", () => {
         await healthy(id);
         const answer = await callOnce(await addressOf(id), token, "where");
         expect(answer).toMatchObject({ uid: 1234, argv: ["/server.sh", "one", "two words"] });
-        await expect(openSession(await addressOf(id), "wrong")).rejects.toMatchObject({ kind: "unauthenticated" });
+        expect(await rejection(openSession(await addressOf(id), "wrong"))).toMatchObject({ kind: "unauthenticated" });
       });
     },
     180_000,

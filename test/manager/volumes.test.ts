@@ -9,6 +9,7 @@ import { BACKUP_STAGE as STAGE } from "../../src/model/backup-rules.ts";
 import { type Forged, forge, header, ROOT } from "../support/backups.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { scratchImage } from "../support/images.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 import { FORCED, inHalves, never, PLAIN, Stand } from "./volume-stand.ts";
 
@@ -73,7 +74,7 @@ describe("a backup and its restore", () => {
     ]);
     const source = await stand.shelf.make(TREE.slice(0, -1));
     const archive = await stand.backup(source);
-    await expect(stand.restore(name, archive)).rejects.toMatchObject({ kind: "conflict" });
+    expect(await rejection(stand.restore(name, archive))).toMatchObject({ kind: "conflict" });
     await stand.restore(name, archive, FORCED);
     expect(await stand.shelf.look(name)).toEqual(await stand.shelf.look(source));
     // And once more, over itself.
@@ -90,7 +91,7 @@ describe("a backup and its restore", () => {
     ]);
     const archive = await stand.backup(name);
     const to = stand.shelf.name();
-    await expect(stand.restore(to, archive)).rejects.toMatchObject({
+    expect(await rejection(stand.restore(to, archive))).toMatchObject({
       kind: "invalid",
       hint: expect.stringContaining("--outward-links"),
     });
@@ -155,7 +156,7 @@ describe("what is refused leaves the volume as it was", () => {
     await using stand = await Stand.open();
     for (const [what, archive] of bad) {
       const name = stand.shelf.name();
-      await expect(stand.restore(name, archive)).rejects.toMatchObject({ kind: "invalid" });
+      expect(await rejection(stand.restore(name, archive))).toMatchObject({ kind: "invalid" });
       expect([what, await inspectVolume(engine(), name, soon())]).toEqual([what, undefined]);
     }
   });
@@ -168,7 +169,7 @@ describe("what is refused leaves the volume as it was", () => {
       yield good.subarray(0, 200);
       throw new Fault("cancelled", "the connection ended before the body did");
     };
-    await expect(stand.restore(name, breaking(), FORCED)).rejects.toMatchObject({ kind: "cancelled" });
+    expect(await rejection(stand.restore(name, breaking(), FORCED))).toMatchObject({ kind: "cancelled" });
     for (const wait of [true, false]) {
       const leaving = new AbortController();
       const endless = inHalves(good, async () => {
@@ -177,7 +178,9 @@ describe("what is refused leaves the volume as it was", () => {
         leaving.abort();
         await new Promise(() => {});
       });
-      await expect(stand.restore(name, endless, FORCED, leaving.signal)).rejects.toMatchObject({ kind: "cancelled" });
+      expect(await rejection(stand.restore(name, endless, FORCED, leaving.signal))).toMatchObject({
+        kind: "cancelled",
+      });
     }
     expect((await stand.shelf.look(name)).slice(1)).toEqual(before.slice(1));
     expect(await stand.shelf.tools(name)).toEqual([]);
@@ -201,14 +204,14 @@ describe("volumes of others, and volumes in use", () => {
       (await stand.volumes.list(all, soon())).some((volume) => volume.name === name);
     expect([await listed(false), await listed(true)]).toEqual([false, true]);
     const kind = "forbidden";
-    await expect(stand.volumes.inspect(name, false, soon())).rejects.toMatchObject({ kind });
-    await expect(stand.backup(name)).rejects.toMatchObject({ kind });
-    await expect(stand.restore(name, forge(SMALL))).rejects.toMatchObject({ kind });
-    await expect(stand.volumes.remove(name, false, soon())).rejects.toMatchObject({ kind });
+    expect(await rejection(stand.volumes.inspect(name, false, soon()))).toMatchObject({ kind });
+    expect(await rejection(stand.backup(name))).toMatchObject({ kind });
+    expect(await rejection(stand.restore(name, forge(SMALL)))).toMatchObject({ kind });
+    expect(await rejection(stand.volumes.remove(name, false, soon()))).toMatchObject({ kind });
     expect(await stand.volumes.inspect(name, true, soon())).toMatchObject({ managed: false });
     await stand.restore(name, await stand.backup(name, true), FORCED);
     await stand.volumes.remove(name, true, soon());
-    await expect(stand.volumes.inspect(name, true, soon())).rejects.toMatchObject({ kind: "not-found" });
+    expect(await rejection(stand.volumes.inspect(name, true, soon()))).toMatchObject({ kind: "not-found" });
   });
 
   engineTest("a server that may write holds off backup and restore; one that only reads, the restore", async () => {
@@ -216,7 +219,7 @@ describe("volumes of others, and volumes in use", () => {
     const name = await stand.shelf.make(SMALL);
     const reader = await stand.running(name, "ro");
     const archive = await stand.backup(name);
-    await expect(stand.restore(name, archive)).rejects.toMatchObject({
+    expect(await rejection(stand.restore(name, archive))).toMatchObject({
       kind: "conflict",
       message: expect.stringContaining(reader.spec.name),
     });
@@ -224,11 +227,11 @@ describe("volumes of others, and volumes in use", () => {
     await stand.bench.runtime.remove(reader.instance.id, soon());
     const writer = await stand.running(name);
     const refusal = { kind: "conflict", message: expect.stringContaining(`the server ${writer.spec.name}`) };
-    await expect(stand.backup(name)).rejects.toMatchObject(refusal);
-    await expect(stand.restore(name, archive)).rejects.toMatchObject(refusal);
+    expect(await rejection(stand.backup(name))).toMatchObject(refusal);
+    expect(await rejection(stand.restore(name, archive))).toMatchObject(refusal);
     expect((await stand.backup(name, true)).length).toBeGreaterThan(100);
     await stand.bench.runtime.stop(writer.instance.id, 1000, soon());
-    await expect(stand.volumes.remove(name, true, soon())).rejects.toMatchObject({
+    expect(await rejection(stand.volumes.remove(name, true, soon()))).toMatchObject({
       kind: "conflict",
       hint: expect.stringContaining(`linkspan rm ${writer.spec.name}`),
     });
@@ -244,7 +247,10 @@ describe("volumes of others, and volumes in use", () => {
     const rest = async () => {
       for await (const chunk of archive) void chunk;
     };
-    await expect(rest()).rejects.toMatchObject({ kind: "conflict", message: expect.stringContaining("was started") });
+    expect(await rejection(rest())).toMatchObject({
+      kind: "conflict",
+      message: expect.stringContaining("was started"),
+    });
     expect(stand.events.recent(1)[0]).toMatchObject({ kind: "volume.failed" });
   });
 
@@ -263,8 +269,8 @@ describe("volumes of others, and volumes in use", () => {
     );
     await until("files on their way into the volume", async () => (await stand.shelf.tools(name)).length > 0);
     const conflict = { kind: "conflict", message: expect.stringContaining("restored") };
-    await expect(stand.bench.runtime.start(instance.id, soon())).rejects.toMatchObject(conflict);
-    await expect(stand.restore(name, archive, FORCED)).rejects.toMatchObject(conflict);
+    expect(await rejection(stand.bench.runtime.start(instance.id, soon()))).toMatchObject(conflict);
+    expect(await rejection(stand.restore(name, archive, FORCED))).toMatchObject(conflict);
     go.resolve();
     expect(await restore).toMatchObject({ created: false });
     expect((await stand.shelf.look(name)).length).toBe(2);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { LABEL } from "../../src/runtime/labels.ts";
 import type { ContractBench } from "../support/contract-bench.ts";
 import { callOnce, openSession } from "../support/contract-client.ts";
+import { rejection } from "../support/rejection.ts";
 
 /** Creating, starting, stopping and removing, by this manager, by another, and after its death. */
 export function lifeContract(bench: ContractBench): void {
@@ -40,7 +41,7 @@ export function lifeContract(bench: ContractBench): void {
 
   it("refuses a wrong token", async () => {
     const { addresses } = await bench.started();
-    await expect(openSession(addresses, "wrong")).rejects.toMatchObject({ kind: "unauthenticated" });
+    expect(await rejection(openSession(addresses, "wrong"))).toMatchObject({ kind: "unauthenticated" });
   });
 
   it("adopts what runs the same spec, with the labels that it has", async () => {

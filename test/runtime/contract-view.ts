@@ -5,6 +5,7 @@ import { LABEL } from "../../src/runtime/labels.ts";
 import type { LogLine } from "../../src/runtime/runtime.ts";
 import type { ContractBench } from "../support/contract-bench.ts";
 import { callOnce, openSession } from "../support/contract-client.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 
 const SECRET = "correct-horse-battery-staple";
@@ -149,7 +150,7 @@ export function viewContract(bench: ContractBench): void {
     expect(stats.pids).toBeGreaterThanOrEqual(2);
     expect(stats.cpuPercent).toBeGreaterThanOrEqual(0);
     await bench.runtime.stop(running.id, 5_000, bench.deadline());
-    await expect(bench.runtime.stats(running.id, bench.deadline())).rejects.toMatchObject({ kind: "conflict" });
+    expect(await rejection(bench.runtime.stats(running.id, bench.deadline()))).toMatchObject({ kind: "conflict" });
   });
 
   it("ends every call at its deadline", async () => {
@@ -181,8 +182,8 @@ export function viewContract(bench: ContractBench): void {
 
   it("tells what it does not know from what is there", async () => {
     const id = "linkspan-nothing-here";
-    await expect(bench.runtime.start(id, bench.deadline())).rejects.toMatchObject({ kind: "not-found" });
-    await expect(bench.runtime.inspect(id, bench.deadline())).rejects.toMatchObject({ kind: "not-found" });
+    expect(await rejection(bench.runtime.start(id, bench.deadline()))).toMatchObject({ kind: "not-found" });
+    expect(await rejection(bench.runtime.inspect(id, bench.deadline()))).toMatchObject({ kind: "not-found" });
     await bench.runtime.stop(id, 0, bench.deadline());
     await bench.runtime.remove(id, bench.deadline());
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { openRuntime } from "../../src/runtime/select.ts";
+import { rejection } from "../support/rejection.ts";
 
 let dataDir: string;
 const saved = process.env.DOCKER_HOST;
@@ -32,7 +33,7 @@ test("auto never falls back to processes", async () => {
   for (const choice of ["auto", "docker"] as const) {
     await using runtime = await open(choice);
     expect(runtime.kind).toBe("docker");
-    await expect(runtime.probe(Deadline.in(10_000))).rejects.toMatchObject({ kind: "unreachable" });
+    expect(await rejection(runtime.probe(Deadline.in(10_000)))).toMatchObject({ kind: "unreachable" });
   }
 });
 
@@ -40,5 +41,5 @@ test("a data directory that cannot be written is said so", async () => {
   const file = join(dataDir, "file");
   writeFileSync(file, "");
   await using runtime = await open("process", file);
-  await expect(runtime.probe(Deadline.in(10_000))).rejects.toMatchObject({ kind: "forbidden" });
+  expect(await rejection(runtime.probe(Deadline.in(10_000)))).toMatchObject({ kind: "forbidden" });
 });

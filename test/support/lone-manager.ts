@@ -12,7 +12,7 @@ import { cleanEnv } from "./cli.ts";
 import { until } from "./until.ts";
 
 const STUBBORN = join(import.meta.dir, "../fixtures/stubborn-server.sh");
-const STEP_MS = 20_000;
+const STEP_MS = 60_000;
 
 interface View {
   name: string;

@@ -154,13 +154,18 @@ test("nothing but the protocol reaches stdout of a front or a bridge", async () 
   expect(found).toEqual([]);
 });
 
-test("nothing is left for later, no test is skipped or alone, no machine's path is in the tree", async () => {
+test("nothing is left for later, no test is skipped, alone or waits in a way that loses, no machine's path is in the tree", async () => {
   const found: string[] = [];
   const patterns: [RegExp, string, (file: string) => boolean][] = [
     [/\b(TODO|FIXME|XXX|HACK)\b/, "left for later", () => true],
     [/@ts-(ignore|expect-error)|(eslint|oxlint)-disable/, "a check switched off", (file) => !file.startsWith("test/")],
     [/\b(test|it|describe)\.(only|skip|todo)\b/, "a test that is skipped or alone", (file) => file.startsWith("test/")],
     [/\/(home|Users|root|farm)\/[a-z]/, "a machine's path", (file) => !file.startsWith("test/")],
+    [
+      /\.(rejects|resolves)(\.|$)|\bexpect\(async\b/,
+      "loses output of programs; see test/support/rejection.ts",
+      () => true,
+    ],
   ];
   for (const file of files.filter((name) => name !== "test/tidy/tidy.test.ts")) {
     (await read(file)).split("\n").forEach((line, index) => {

@@ -4,6 +4,7 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { dialControl } from "../../src/transport/control.ts";
 import { dialSession, type Session, type SessionEnd } from "../../src/transport/session.ts";
 import { fixture, TestBridge, TOKEN } from "../support/bridge.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 
 const soon = () => Deadline.in(10_000);
@@ -51,8 +52,8 @@ test("a session that is finished still gets its answers; one that is detached en
 test("a wrong token is refused for either mode", async () => {
   await using bridge = await TestBridge.start(fixture("plain-server.ts"));
   const options = { addresses: [address(bridge)], token: `${TOKEN}x` };
-  await expect(dialSession(options, soon())).rejects.toMatchObject({ kind: "unauthenticated" });
-  await expect(dialControl(options, {}, soon())).rejects.toMatchObject({ kind: "unauthenticated" });
+  expect(await rejection(dialSession(options, soon()))).toMatchObject({ kind: "unauthenticated" });
+  expect(await rejection(dialControl(options, {}, soon()))).toMatchObject({ kind: "unauthenticated" });
 });
 
 test("control: health, secrets for servers that start later, word of every exit, the end", async () => {

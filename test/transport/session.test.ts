@@ -5,6 +5,7 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { dialControl } from "../../src/transport/control.ts";
 import { dialSession, type SessionEnd } from "../../src/transport/session.ts";
 import { tempDir } from "../support/cli.ts";
+import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 import { ATTACHED, peer } from "./peer.ts";
 
@@ -28,11 +29,11 @@ test("uses the first address that accepts, TCP or unix, and says why when none d
   });
   session.destroy();
   const failed = dialSession({ addresses: [closed.endpoint, { kind: "unix", path: `${path}-none` }] }, soon());
-  await expect(failed).rejects.toMatchObject({
+  expect(await rejection(failed)).toMatchObject({
     kind: "unreachable",
     message: expect.stringContaining("cannot connect to 127.0.0.1:"),
   });
-  await expect(dialSession({ addresses: [] }, soon())).rejects.toMatchObject({ kind: "unreachable" });
+  expect(await rejection(dialSession({ addresses: [] }, soon()))).toMatchObject({ kind: "unreachable" });
 });
 
 test.each([
@@ -49,7 +50,9 @@ test.each([
 
 test("a peer that never answers costs no more than the deadline", async () => {
   using far = peer(() => {});
-  await expect(dialSession({ addresses: [far.endpoint] }, Deadline.in(100))).rejects.toMatchObject({ kind: "timeout" });
+  expect(await rejection(dialSession({ addresses: [far.endpoint] }, Deadline.in(100)))).toMatchObject({
+    kind: "timeout",
+  });
 });
 
 test("lines go both ways, frames stay inside, and both ends are counted", async () => {
@@ -183,7 +186,7 @@ test("a control connection asks, is told of exits, and fails what waits when it 
   expect(exits).toEqual([3]);
   control.drain();
   const late = control.health(soon());
-  await expect(late).rejects.toMatchObject({ kind: "unreachable" });
+  expect(await rejection(late)).toMatchObject({ kind: "unreachable" });
   expect(await promise).toBeUndefined();
   await control.closed(soon());
 });

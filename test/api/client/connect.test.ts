@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { connectManager, remoteManager } from "../../../src/api/client/connect.ts";
 import { Deadline } from "../../../src/base/deadline.ts";
 import { cleanEnv, linkspan, tempDir } from "../../support/cli.ts";
+import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
 
 /** Managers of this data directory that run now, seen in /proc; elsewhere than on Linux nobody can be counted. */
@@ -49,7 +50,7 @@ test("a socket that a killed manager left behind is no manager, and in nobody's 
   process.kill(pid, "SIGKILL");
   await until("the end of the manager", async () => (await managersOf(dir.path)).length === 0);
   expect(await readdir(dir.path)).toContain("manager.sock");
-  await expect(connectManager({ env: dir.env, start: false })).rejects.toMatchObject({ kind: "unreachable" });
+  expect(await rejection(connectManager({ env: dir.env, start: false }))).toMatchObject({ kind: "unreachable" });
   expect((await linkspan(["ps"], { env: dir.env })).code).toBe(0);
   expect(await managersOf(dir.path)).toHaveLength(1);
 });
@@ -69,7 +70,7 @@ test("a manager that accepts and says nothing is not taken for none", async () =
   const server = createServer(() => {});
   await new Promise<void>((resolve) => server.listen(join(dir.path, "manager.sock"), resolve));
   const connecting = connectManager({ env: { LINKSPAN_DATA_DIR: dir.path }, deadline: Deadline.in(500) });
-  await expect(connecting).rejects.toMatchObject({
+  expect(await rejection(connecting)).toMatchObject({
     kind: "unreachable",
     message: expect.stringContaining("does not answer"),
   });

@@ -12,6 +12,7 @@ import { DockerBench } from "../../support/docker-bench.ts";
 import { testBridge } from "../../support/docker-subject.ts";
 import { engine, engineTest } from "../../support/engine.ts";
 import { scratchImage } from "../../support/images.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const soon = (ms = 20_000) => Deadline.in(ms);
 const sum = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -101,7 +102,10 @@ describe("the Linux build of a release", () => {
     await withRelease(async ({ url, dataDir, files }) => {
       files["linkspan-linux-arm64"] = new Uint8Array([1, 2, 3]);
       const download = releaseBridgeFiles("arm64", { url, dataDir }, () => {}, soon());
-      await expect(download).rejects.toMatchObject({ kind: "conflict", message: expect.stringContaining("checksum") });
+      expect(await rejection(download)).toMatchObject({
+        kind: "conflict",
+        message: expect.stringContaining("checksum"),
+      });
       expect(await readdir(join(dataDir, "bridge", `${VERSION}-linux-arm64`))).toEqual(["SHA256SUMS"]);
     });
   });
@@ -136,7 +140,7 @@ describe("the Linux build of a release", () => {
   test("a directory without SHA256SUMS is not-found", async () => {
     await withRelease(async ({ url, dataDir, files }) => {
       delete files["SHA256SUMS"];
-      await expect(releaseBridgeFiles("arm64", { url, dataDir }, () => {}, soon())).rejects.toMatchObject({
+      expect(await rejection(releaseBridgeFiles("arm64", { url, dataDir }, () => {}, soon()))).toMatchObject({
         kind: "not-found",
       });
     });

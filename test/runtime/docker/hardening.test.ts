@@ -10,6 +10,7 @@ import { inspectNetwork, listNetworks, removeNetwork } from "../../../src/docker
 import { LABEL } from "../../../src/runtime/labels.ts";
 import { open } from "../../support/docker-subject.ts";
 import { startRecordingProxy } from "../../support/recording-proxy.ts";
+import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
 
 const MIB = 1024 ** 2;
@@ -144,9 +145,9 @@ describe("what never stays behind", () => {
   engineTest("an image that cannot be pulled makes no container", async () => {
     await using bench = await DockerBench.open();
     const image = "127.0.0.1:9/linkspan-test/nothing:1";
-    await expect(bench.created({ image })).rejects.toMatchObject({ kind: "unreachable" });
+    expect(await rejection(bench.created({ image }))).toMatchObject({ kind: "unreachable" });
     const spec = bench.spec({ image });
-    await expect(bench.runtime.create(spec, bench.owner(spec), bench.deadline())).rejects.toMatchObject({
+    expect(await rejection(bench.runtime.create(spec, bench.owner(spec), bench.deadline()))).toMatchObject({
       kind: "not-found",
     });
     expect(await ours(bench)).toBe(0);
@@ -159,7 +160,7 @@ describe("what never stays behind", () => {
   engineTest("a start that fails leaves no container, and says why", async () => {
     await using bench = await DockerBench.open();
     const { instance } = await bench.created({ image: await scratchImage(engine()), user: "nobody-knows-him" });
-    await expect(bench.runtime.start(instance.id, bench.deadline())).rejects.toMatchObject({
+    expect(await rejection(bench.runtime.start(instance.id, bench.deadline()))).toMatchObject({
       kind: "server-failed",
       message: expect.stringContaining("nobody-knows-him"),
     });

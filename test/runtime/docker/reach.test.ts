@@ -7,6 +7,7 @@ import { callOnce, openSession } from "../../support/contract-client.ts";
 import { DockerBench } from "../../support/docker-bench.ts";
 import { engine, engineTest } from "../../support/engine.ts";
 import { busyboxImage, scratchImage } from "../../support/images.ts";
+import { rejection } from "../../support/rejection.ts";
 
 function tcp(addresses: Address[]): { host: string; port: number } {
   const [address] = addresses;
@@ -47,7 +48,7 @@ describe("who reaches a bridge", () => {
     expect(tcp(addresses).port).toBe(5465);
     expect(await callOnce(addresses, token, "where")).toMatchObject({ argv: ["/server"] });
     for (const wrong of ["", "wrong", `${token}x`]) {
-      await expect(openSession(addresses, wrong)).rejects.toMatchObject({ kind: "unauthenticated" });
+      expect(await rejection(openSession(addresses, wrong))).toMatchObject({ kind: "unauthenticated" });
     }
   });
 
@@ -116,8 +117,8 @@ describe("who reaches a bridge", () => {
   engineTest("the host's own network and another container's are refused", async () => {
     await using bench = await DockerBench.open();
     const image = await scratchImage(engine());
-    await expect(bench.created({ image, network: "host" })).rejects.toMatchObject({ kind: "invalid" });
-    await expect(bench.created({ image, network: "linkspan-test-nothing" })).rejects.toMatchObject({
+    expect(await rejection(bench.created({ image, network: "host" }))).toMatchObject({ kind: "invalid" });
+    expect(await rejection(bench.created({ image, network: "linkspan-test-nothing" }))).toMatchObject({
       kind: "not-found",
     });
   });

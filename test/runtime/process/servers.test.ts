@@ -8,6 +8,7 @@ import { ProcessRuntime } from "../../../src/runtime/process/process.ts";
 import type { LogLine, Progress } from "../../../src/runtime/runtime.ts";
 import { ContractBench } from "../../support/contract-bench.ts";
 import { callOnce, openSession } from "../../support/contract-client.ts";
+import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
 
 const identity = v.object({ pid: v.number(), start: v.string() });
@@ -77,10 +78,13 @@ it("refuses what is not there or cannot be, before anything is made", async () =
     [{ network: "backend" }, "unsupported"],
   ];
   for (const [body, kind] of refusals) {
-    await expect(bench.created(body), JSON.stringify(body)).rejects.toMatchObject({ kind, hint: expect.any(String) });
+    expect(await rejection(bench.created(body)), JSON.stringify(body)).toMatchObject({
+      kind,
+      hint: expect.any(String),
+    });
   }
   for (const body of [{ workdir: "/no/such/folder" }, { volumes: ["/no/such:/no/such"] }]) {
-    await expect(bench.created(body), JSON.stringify(body)).rejects.toMatchObject({ kind: "invalid" });
+    expect(await rejection(bench.created(body)), JSON.stringify(body)).toMatchObject({ kind: "invalid" });
   }
   expect(await bench.ours()).toEqual([]);
 });
@@ -133,7 +137,7 @@ it("says why a start has failed, and can start once the reason is gone", async (
   const { instance } = await bench.created({ workdir });
   rmSync(workdir, { recursive: true });
   const failed = bench.runtime.start(instance.id, bench.deadline());
-  await expect(failed).rejects.toMatchObject({
+  expect(await rejection(failed)).toMatchObject({
     kind: "server-failed",
     message: expect.stringContaining("did not start"),
   });
@@ -178,7 +182,7 @@ it("starts what is installed without a registry: the exact version silently, a t
     expect((await bench.runtime.create(tagged, bench.owner(tagged), bench.deadline())).state).toBe("pending");
     const unknown = bench.spec({ image: "npm:linkspan-contract-server@^1" });
     const prepared = bench.runtime.prepare(unknown, () => {}, bench.deadline());
-    await expect(prepared).rejects.toMatchObject({ kind: "unreachable" });
+    expect(await rejection(prepared)).toMatchObject({ kind: "unreachable" });
   } finally {
     process.env.NPM_CONFIG_REGISTRY = registry;
   }
