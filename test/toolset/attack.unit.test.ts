@@ -11,6 +11,7 @@ import { Redaction } from "../../src/toolset/redact.ts";
 import { readSettings } from "../../src/toolset/settings.ts";
 import { tool } from "../../src/toolset/tool.ts";
 import { Toolset } from "../../src/toolset/toolset.ts";
+import { rejection } from "../support/rejection.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -80,7 +81,7 @@ test("a bundle that somebody has edited, copied or made is not acted on", async 
   for (const edited of edits) {
     expect(edited).not.toBe(text);
     await writeFile(file, edited);
-    await expect(recovery.open(id)).rejects.toMatchObject({ kind: "invalid" });
+    expect(await rejection(recovery.open(id))).toMatchObject({ kind: "invalid" });
     expect(await recovery.list()).toEqual([]);
   }
   await writeFile(file, text);
@@ -88,20 +89,20 @@ test("a bundle that somebody has edited, copied or made is not acted on", async 
 
   // Another's archive, or another's place.
   await writeFile(join(root, id, "1.tar.gz"), "other files");
-  await expect(recovery.open(id)).rejects.toMatchObject({ kind: "invalid" });
+  expect(await rejection(recovery.open(id))).toMatchObject({ kind: "invalid" });
   const copy = id.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
   await cp(join(root, id), join(root, copy), { recursive: true });
-  await expect(recovery.open(copy)).rejects.toMatchObject({ kind: "invalid" });
+  expect(await rejection(recovery.open(copy))).toMatchObject({ kind: "invalid" });
   const strangers = await bundle();
   await cp(join(strangers.root, strangers.id), join(root, strangers.id), { recursive: true });
-  await expect(recovery.open(strangers.id)).rejects.toMatchObject({ kind: "invalid" });
+  expect(await rejection(recovery.open(strangers.id))).toMatchObject({ kind: "invalid" });
 });
 
 test.each(["..", "../undo", "undo-1/../../x", "", ".", "__proto__", "undo-0000000000000-zzzzzzzz", "/etc", "a\0b"])(
   "%p is no bundle",
   async (id) => {
     const { recovery, root } = await bundle();
-    await expect(recovery.open(id)).rejects.toMatchObject({ kind: "not-found" });
+    expect(await rejection(recovery.open(id))).toMatchObject({ kind: "not-found" });
     await recovery.remove(id);
     expect(await readdir(root)).toHaveLength(1);
   },
@@ -155,7 +156,7 @@ test("what cannot be written down is not done; reading goes on", async () => {
     const set = toolset(dir);
     done.length = 0;
     for (const name of ["docker_change", "docker_destroy"])
-      await expect(set.call(name, { name: "a" }, caller)).rejects.toMatchObject({ kind: "exhausted" });
+      expect(await rejection(set.call(name, { name: "a" }, caller))).toMatchObject({ kind: "exhausted" });
     await set.call("docker_look", { name: "b" }, caller);
     expect(done).toEqual(["b"]);
   }
