@@ -39,9 +39,11 @@ export async function bridgeMain(argv: string[]): Promise<number> {
     if (options.portFile) await writePortFile(options.portFile, listener);
   } catch (error) {
     const { hostname, port } = options.listen;
-    // Its lease and its spares would keep the process alive.
+    // Its lease and its spares would keep the process alive, and nothing else may.
     bridge.stop({ code: 1, why: "it cannot listen" }, 0);
-    return failed(`cannot listen on ${hostname}:${port}: ${error instanceof Error ? error.message : error}`);
+    failed(`cannot listen on ${hostname}:${port}: ${error instanceof Error ? error.message : error}`);
+    await log.flushed(LAST_WORDS_MS);
+    process.exit(1);
   }
   log.say(`listening on ${address(listener)}${options.tokenSha256 ? "" : ", for clients without a token"}`);
   stopOnSignals(bridge);

@@ -57,6 +57,7 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
     acquire: (server, report, deadline) =>
       manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
     release: (session) => manager.release(session),
+    view: (server, session) => manager.server(server, session),
   });
   manager.letGo = (server) => calls.letGo(server);
   const ending = new AbortController();

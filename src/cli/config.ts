@@ -1,7 +1,7 @@
 import { Argument } from "commander";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
-import { defaultConfigFile, explain, loadConfig } from "../model/config.ts";
+import { chosenConfigFile, explain, loadConfig } from "../model/config.ts";
 import { command } from "./command.ts";
 import { note, onStdout, print, printJson } from "./terminal.ts";
 
@@ -15,7 +15,7 @@ export const config = command({
     ["linkspan config path", "where the manager looks when it is not told"],
   ],
   options: v.object({}),
-  async run({ args: [action, file = defaultConfigFile(process.env)], json }) {
+  async run({ args: [action, file = chosenConfigFile(process.env)], json }) {
     if (action === "path") return json ? printJson({ path: file }) : print(file);
     const result = await loadConfig(file, process.env).catch((thrown: unknown) => {
       const fault = Fault.from(thrown);

@@ -8,7 +8,7 @@ import { dataDir } from "../base/data-dir.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { COMMIT, TARGET, VERSION } from "../base/version.ts";
-import { defaultConfigFile, explain, loadConfig } from "../model/config.ts";
+import { chosenConfigFile, explain, loadConfig } from "../model/config.ts";
 import { command, type Services } from "./command.ts";
 import { showProgress } from "./progress.ts";
 import { note, oneLine, onStdout, print, printJson } from "./terminal.ts";
@@ -115,12 +115,8 @@ async function engine(services: Services): Promise<Finding[]> {
 /** As the manager decides: the environment, then the configuration. A faulty one is another check's finding. */
 async function chosenRuntime(): Promise<string | undefined> {
   if (process.env.LINKSPAN_RUNTIME) return process.env.LINKSPAN_RUNTIME;
-  const result = await loadConfig(configFile(), process.env).catch(() => undefined);
+  const result = await loadConfig(chosenConfigFile(process.env), process.env).catch(() => undefined);
   return result?.ok ? result.config.manager.runtime : undefined;
-}
-
-function configFile(): string {
-  return process.env.LINKSPAN_CONFIG || defaultConfigFile(process.env);
 }
 
 /** The data directory: ours, for us alone, and writable. */
@@ -233,7 +229,7 @@ async function isOurs(port: number): Promise<boolean> {
 }
 
 async function configuration(): Promise<Finding[]> {
-  const file = configFile();
+  const file = chosenConfigFile(process.env);
   const check = "configuration";
   if (!(await Bun.file(file).exists())) return [{ check, status: "ok", detail: `none at ${file}, which is fine` }];
   const result = await loadConfig(file, process.env);

@@ -2,15 +2,23 @@
  * Tool calls by server name: one session per server, opened at the first call, shared by all, opened anew after a
  * failure, and closed when nobody has used it for a while.
  */
-import { Deadline } from "../base/deadline.ts";
-import { Fault } from "../base/fault.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
+import { Fault, type FaultKind } from "../base/fault.ts";
 import { START_MS, type ToolResult, type ToolView } from "../model/rest.ts";
-import type { ProgressView, SessionGrant } from "../model/views.ts";
-import { dialSession } from "../transport/session.ts";
+import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
+import { dialSession, type Session } from "../transport/session.ts";
+import type { Whereabouts } from "../transport/session-events.ts";
 import type { Era, McpClient, Waiting } from "./client.ts";
 
 /** A bridge that runs accepts at once. */
 const DIAL_MS = 5_000;
+/** A bridge that has just died is asked for until the manager has noticed it, too. */
+const REDIAL_MS = 10_000;
+const REDIAL_WAIT_MS = 200;
+/** Nobody is at its address any more, or by now another bridge, which does not know the token. */
+const ELSEWHERE: ReadonlySet<FaultKind> = new Set(["unreachable", "unauthenticated"]);
+/** A server in another state has no bridge that a session could be resumed on. */
+const ALIVE: ReadonlySet<ServerState> = new Set(["starting", "ready", "unhealthy"]);
 /** A session without a call for this long is closed, and with it a server process that only served it. */
 const IDLE_MS = 300_000;
 
@@ -20,6 +28,8 @@ type Report = (progress: ProgressView) => void;
 export interface Doors {
   acquire(server: string, report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
+  /** As the session sees it. Faults: `not-found`. */
+  view(server: string, session: string): ServerView;
 }
 
 export interface CallOptions extends Waiting {
@@ -122,11 +132,20 @@ export class ToolCalls {
       if (grant) this.doors.release(grant.session);
       grant = undefined;
     };
-    const open = async () => {
-      release();
-      grant = await this.doors.acquire(server, report, deadline);
-      const { addresses, token, session } = grant;
-      return await dialSession({ addresses, token, session }, deadline.within(DIAL_MS));
+    const open = async (): Promise<Session> => {
+      const until = performance.now() + REDIAL_MS;
+      for (;;) {
+        release();
+        const granted = (grant = await this.doors.acquire(server, report, deadline));
+        const { addresses, token, session } = granted;
+        const whereabouts = async () => this.whereabouts(granted);
+        try {
+          return await dialSession({ addresses, token, session, whereabouts }, deadline.within(DIAL_MS));
+        } catch (error) {
+          if (!ELSEWHERE.has(Fault.from(error).kind) || performance.now() > until) throw error;
+          await sleep(REDIAL_WAIT_MS, deadline.signal);
+        }
+      }
     };
     try {
       const client = await this.attempt(McpClient, server, open, deadline);
@@ -135,6 +154,16 @@ export class ToolCalls {
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  /** Undefined if the server has ended, and the session's bridge with it. */
+  private whereabouts({ server, session, token }: SessionGrant): Whereabouts | undefined {
+    try {
+      const { state, addresses } = this.doors.view(server, session);
+      return ALIVE.has(state) && addresses.length > 0 ? { addresses, token } : undefined;
+    } catch {
+      return undefined;
     }
   }
 

@@ -80,8 +80,15 @@ export class OnDemand {
   private look(): void {
     for (const server of this.around.registry.all()) {
       if (this.isIdle(server)) void this.stop(server);
-      else if (isDown(server) && performance.now() >= (this.waits.get(server.name)?.until ?? 0)) void this.keep(server);
+      else if (this.isDue(server)) void this.keep(server);
     }
+  }
+
+  /** One whose start found no room, or no engine, has not failed: nothing of it was ever there. */
+  private isDue(server: Server): boolean {
+    const wait = this.waits.get(server.name);
+    const down = server.state === "failed" || (wait !== undefined && !server.alive);
+    return down && isDown(server) && performance.now() >= (wait?.until ?? 0);
   }
 
   private isIdle({ name, spec, state, busy }: Server): boolean {
@@ -104,7 +111,7 @@ export class OnDemand {
   }
 }
 
-/** It is to be there always, has failed, and is not left alone for a while. One that somebody has stopped stays so. */
-function isDown({ spec, state, busy, pinned, status }: Server): boolean {
-  return spec?.start === "always" && state === "failed" && pinned && !busy && status.breaker.restMs() === 0;
+/** It is to be there always, and is not left alone for a while. One that somebody has stopped stays so. */
+function isDown({ spec, busy, pinned, status }: Server): boolean {
+  return spec?.start === "always" && pinned && !busy && status.breaker.restMs() === 0;
 }

@@ -114,6 +114,11 @@ export function configFault(errors: readonly ConfigError[]): Fault {
   );
 }
 
+/** Where a manager looks that is started without `--config`. */
+export function chosenConfigFile(env: Environment): string {
+  return env.LINKSPAN_CONFIG || defaultConfigFile(env);
+}
+
 /**
  * Where the configuration is looked for when none is named: the user's own folder, never the current one, which may
  * belong to a project that is not trusted.

@@ -5,6 +5,7 @@
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault, type FaultKind } from "../base/fault.ts";
 import { type Connection, type Dial, Unanswered } from "./dial.ts";
+import { bridgeGone } from "./lookout.ts";
 import { redial } from "./redial.ts";
 import type { SessionOptions } from "./session-events.ts";
 
@@ -53,19 +54,43 @@ export async function attachAgain(
   dial: Dial,
 ): Promise<Connection | undefined> {
   const { session, received, incarnation } = held;
+  const { whereabouts } = options;
+  const over = new AbortController();
+  const untilOver = deadline.endedBy(over.signal);
+  let underway: { address: string; moved: AbortController } | undefined;
   const attempt = async (within: Deadline) => {
-    const where = options.whereabouts ? await options.whereabouts(within) : options;
+    const where = whereabouts ? await whereabouts(within) : options;
     if (!where) return undefined;
     const { addresses, token } = where;
-    return await dial({ addresses, token, mode: "session", session, received }, within);
+    const moved = new AbortController();
+    underway = { address: JSON.stringify(addresses), moved };
+    try {
+      return await dial({ addresses, token, mode: "session", session, received }, within.endedBy(moved.signal));
+    } catch (error) {
+      if (moved.signal.aborted) throw new Fault("unreachable", "the bridge has another address by now");
+      throw error;
+    }
   };
+  const dialling = redial(attempt, untilOver);
+  const looking = whereabouts
+    ? bridgeGone(
+        whereabouts,
+        ({ addresses }) => underway?.address !== JSON.stringify(addresses) && underway?.moved.abort(),
+        untilOver,
+      )
+    : undefined;
   let connection: Connection | undefined;
   try {
-    connection = await redial(attempt, deadline);
+    // A look that fails says nothing; the dialling does.
+    connection = await Promise.race([dialling, looking?.catch(() => dialling) ?? dialling]);
   } catch (error) {
     const fault = Fault.from(error);
     throw STRANGER.has(fault.kind) ? elsewhere(fault) : fault;
+  } finally {
+    over.abort();
   }
+  // A connection that is made after all must not stay.
+  if (!connection) dialling.then((late) => late?.destroy()).catch(() => {});
   if (!connection || connection.attached.incarnation === incarnation) return connection;
   connection.destroy();
   throw elsewhere(undefined);

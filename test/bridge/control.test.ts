@@ -108,9 +108,9 @@ describe("control connections", () => {
     await using bridge = await TestBridge.start(OBEDIENT);
     const control = await bridge.control();
     const client = await bridge.attach();
-    control.send({ link: "lease", ttlMs: 300 });
+    control.send({ link: "lease", ttlMs: 1_500 });
     control.destroy();
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 10; i++) {
       client.request(i, "later", { ms: 200 });
       expect(await client.message()).toMatchObject({ id: i });
     }

@@ -275,11 +275,13 @@ describe("the command line", () => {
     expect(code).toBe(1);
     expect(stderr).not.toContain("started");
     expect(stderr).toContain(`cannot listen on 127.0.0.1:${other.port}`);
-  });
+  }, 30_000);
 
   async function run(args: string[]): Promise<{ code: number; stderr: string }> {
     const { BINARY } = await import("../support/binary.ts");
-    const child = Bun.spawn({ cmd: [BINARY, "bridge", ...args], stdio: ["ignore", "ignore", "pipe"] });
+    const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
+    // One that stays is shown as killed, with what it has said.
+    const child = Bun.spawn({ cmd: [BINARY, "bridge", ...args], stdio, timeout: 20_000, killSignal: "SIGKILL" });
     const [stderr, code] = await Promise.all([child.stderr.text(), child.exited]);
     return { code, stderr };
   }

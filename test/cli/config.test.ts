@@ -54,4 +54,9 @@ test("a file that is not there is said so; the default is the user's own, never 
   const ran = await linkspan(["config", "validate"], { env, cwd: dir.path });
   expect(ran.code).toBe(1);
   expect(ran.err).toContain(path.out.trim());
+  const named = join(dir.path, "named.yaml");
+  writeFileSync(named, GOOD);
+  const chosen = { ...env, LINKSPAN_CONFIG: named };
+  expect((await linkspan(["config", "path"], { env: chosen, cwd: dir.path })).out).toBe(`${named}\n`);
+  expect(await linkspan(["config", "validate"], { env: chosen, cwd: dir.path })).toMatchObject({ code: 0 });
 });

@@ -13,7 +13,10 @@ interface Outcome {
   errors: string[];
   /** What the clients' transports complained of; `closed` is a disconnect. */
   troubles: string[];
-  /** From a fault to the latest end of a call that failed because of it. */
+  /**
+   * The longest that a call took to fail, from the fault where it was in flight then. Containers that a killed engine has
+   * left behind serve on until the next engine ends them, so a call that fails may have begun long after the fault.
+   */
   failedMs: number;
   /** From a fault to the latest end, good or bad, of a call that was in flight then. */
   endedMs: number;
@@ -97,9 +100,9 @@ async function restartEngine(folder: string, live: boolean, seconds: number, see
     const fault = faults.find((at) => at > startedAt && at < endedAt);
     return fault === undefined ? [] : [endedAt - fault];
   });
-  const failed = ended.flatMap(({ endedAt, error }) => {
+  const failed = ended.flatMap(({ startedAt, endedAt, error }) => {
     const fault = faults.findLast((at) => at < endedAt);
-    return error === undefined || fault === undefined ? [] : [endedAt - fault];
+    return error === undefined || fault === undefined ? [] : [endedAt - Math.max(startedAt, fault)];
   });
   return {
     restarts: faults.length,

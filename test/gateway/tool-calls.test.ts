@@ -18,6 +18,7 @@ beforeAll(async () => {
       acquire: (server, report, deadline) =>
         manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
       release: (session) => manager.release(session),
+      view: (server, session) => manager.server(server, session),
     },
     IDLE_MS,
   );
@@ -74,6 +75,7 @@ test("calls that wait when everything is closed end, and none is taken afterward
     acquire: (server, report, deadline) =>
       api.manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
     release: (session) => api.manager.release(session),
+    view: (server, session) => api.manager.server(server, session),
   });
   await own.call("tools", "echo", { text: "x" });
   const waiting = own.call("tools", "never", {}).catch((error: unknown) => error);

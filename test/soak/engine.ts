@@ -19,7 +19,7 @@ for (const live of [true, false]) {
   const kinds = Object.entries(Object.groupBy(errors, (error) => error.replace("MCP error ", "").slice(0, 100)));
   const words = [
     `${restarts} restarts, ${results} results, ${errors.length} calls failed, ${troubles.length} disconnects`,
-    `calls in flight at a fault ended at most ${Math.round(endedMs)} ms after it, failing ones ${Math.round(failedMs)} ms`,
+    `calls in flight at a fault ended at most ${Math.round(endedMs)} ms after it, failing ones took ${Math.round(failedMs)} ms`,
     `${Math.round(servedMs)} ms from the engine's return to results for all, slowest call ${Math.round(slowestMs)} ms`,
     ...kinds.map(([error, all]) => `${all?.length} x ${error}`),
   ];
