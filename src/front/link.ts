@@ -201,9 +201,9 @@ export class Link {
   }
 
   private exitCode(end: SessionEnd, fault: Fault): number {
-    const done = !this.events.wanted() && this.conversation.size === 0;
-    if (end.why === "detached" || (end.why === "exit" && (done || end.report.code === 0))) return 0;
-    return fault.faces.exit;
+    // A client that asks no more gets an answer to all that it has asked: there is nothing left that could fail.
+    if (end.why === "detached" || !this.events.wanted()) return 0;
+    return end.why === "exit" && end.report.code === 0 ? 0 : fault.faces.exit;
   }
 
   /** `opened`: a session that is there already and has to be told what the client was told. */
