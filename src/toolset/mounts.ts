@@ -71,6 +71,7 @@ export const volumes = v.pipe(
   ),
 );
 
+const ROOT_HINT = { hint: "Name a folder below it, such as /data." };
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/;
 
 /** Faults: `invalid`, `forbidden`, `unsupported` (a path, and the engine is elsewhere). */
@@ -80,6 +81,7 @@ export async function mountsOf(wanted: readonly VolumeRequest[], call: ToolCall)
   const mounts: Mount[] = [];
   for (const { source, target: asked, readOnly } of wanted) {
     const Target = posix.normalize(asked);
+    if (/^\/*$/.test(Target)) throw new Fault("invalid", "nothing is mounted on the root of a container", ROOT_HINT);
     if (isAbsolute(source)) {
       const Source = await allowedPath(source, readOnly, endpoint, settings);
       mounts.push({ Type: "bind", Source, Target, ReadOnly: readOnly, BindOptions: { Propagation: "rprivate" } });

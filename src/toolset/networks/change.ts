@@ -8,6 +8,7 @@ import { output } from "../output.ts";
 import { tool } from "../tool.ts";
 import { containerId, findContainer, nameOf } from "../containers/common.ts";
 import { findNetwork, networkFacts, networkId, networkName, networkOf } from "./common.ts";
+import { isPrivateSubnet } from "./subnets.ts";
 
 const driver = v.picklist(ISOLATED_DRIVERS);
 const word = v.pipe(v.string(), v.maxLength(1024));
@@ -16,7 +17,11 @@ const address = v.pipe(
   v.string(),
   v.check((text) => isIP(text) !== 0, "expected an IP address"),
 );
-const subnet = v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]{2,45}\/\d{1,3}$/, "expected a subnet such as 10.9.0.0/24"));
+const subnet = v.pipe(
+  v.string(),
+  v.regex(/^[0-9a-fA-F.:]{2,45}\/\d{1,3}$/, "expected a subnet such as 10.9.0.0/24"),
+  v.check(isPrivateSubnet, "expected a private subnet such as 10.9.0.0/24: others are the machine's own ways"),
+);
 const pool = v.strictObject({ Subnet: v.optional(subnet), IPRange: v.optional(subnet), Gateway: v.optional(address) });
 const ipam = v.strictObject({
   Driver: v.optional(v.literal("default")),
