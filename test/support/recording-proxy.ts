@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "../../src/docker/engine.ts";
+import { readRequests, type SentRequest } from "./http-requests.ts";
 
 export interface RecordingProxy extends AsyncDisposable {
   path: string;
@@ -11,6 +12,8 @@ export interface RecordingProxy extends AsyncDisposable {
   sent(): string;
   /** The request lines alone: method, URL, version. */
   requestLines(): string[];
+  /** All of them, taken apart. Throws on anything that is no request. */
+  requests(): SentRequest[];
   /** Cuts every connection, as a restarting engine does. */
   cut(): void;
 }
@@ -19,6 +22,7 @@ export async function startRecordingProxy({ endpoint }: Engine): Promise<Recordi
   const folder = await mkdtemp(join(tmpdir(), "linkspan-test-proxy-"));
   const path = join(folder, "engine.sock");
   const chunks: Buffer[] = [];
+  const connections: Buffer[][] = [];
   const open = new Set<Socket>();
   const server = createServer((client) => {
     const target = endpoint.kind === "socket" ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
@@ -28,7 +32,13 @@ export async function startRecordingProxy({ endpoint }: Engine): Promise<Recordi
       socket.on("close", () => open.delete(socket));
       socket.on("error", () => {});
     }
-    client.on("data", (chunk) => chunks.push(Buffer.from(chunk)));
+    const own: Buffer[] = [];
+    connections.push(own);
+    client.on("data", (chunk) => {
+      const copy = Buffer.from(chunk);
+      chunks.push(copy);
+      own.push(copy);
+    });
     client.pipe(upstream).pipe(client);
     client.on("close", () => upstream.destroy());
     upstream.on("close", () => client.destroy());
@@ -42,6 +52,7 @@ export async function startRecordingProxy({ endpoint }: Engine): Promise<Recordi
     path,
     sent,
     requestLines: () => sent().match(/^(GET|HEAD|POST|PUT|DELETE) .* HTTP\/1\.1$/gm) ?? [],
+    requests: () => connections.flatMap((parts) => readRequests(Buffer.concat(parts))),
     cut,
     async [Symbol.asyncDispose]() {
       cut();

@@ -6,9 +6,11 @@ import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
 import { compactList } from "../../src/toolset/compact.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import type { Category, Tool } from "../../src/toolset/tool.ts";
+import { rulesText } from "./engine-rules.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 export const REFERENCE = join(ROOT, "docs/tools.md");
+const SAFETY = join(ROOT, "docs/safety.md");
 export const GOLDEN = join(ROOT, "test/golden/tools");
 
 const INTRODUCTION = `# Docker tools
@@ -73,12 +75,21 @@ function isEmpty(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).length === 0;
 }
 
+/** docs/safety.md with the list for a proxy of the engine's socket in its place. */
+export function withRules(page: string): string {
+  return page.replace(
+    /(?<=<!-- engine-rules -->\n\n```text\n)[\s\S]*?(?=\n```\n)/,
+    rulesText().replaceAll("$", "$$$$"),
+  );
+}
+
 export function golden(tool: Tool): string {
   return `${JSON.stringify(describe(tool), null, 2)}\n`;
 }
 
 if (import.meta.main) {
   await Bun.write(REFERENCE, toolsReference());
+  await Bun.write(SAFETY, withRules(await Bun.file(SAFETY).text()));
   await mkdir(GOLDEN, { recursive: true });
   const names = new Set(DOCKER_TOOLS.map(({ name }) => `${name}.json`));
   for (const file of await readdir(GOLDEN)) if (!names.has(file)) await rm(join(GOLDEN, file));
