@@ -22,7 +22,16 @@ const TABLE: Record<EngineLevel, [method: string, ...paths: string[]][]> = {
   ],
   moderate: [
     ["POST", "containers/create", `containers/${ONE}/(start|stop|restart|pause|unpause|rename|update|exec|wait)`],
-    ["POST", `exec/${ONE}/start`, "commit", "build", "images/create", "images/load", "auth", `images/${REF}/(tag|push)`],
+    [
+      "POST",
+      `exec/${ONE}/start`,
+      "commit",
+      "build",
+      "images/create",
+      "images/load",
+      "auth",
+      `images/${REF}/(tag|push)`,
+    ],
     ["PUT", `containers/${ONE}/archive`],
     ["POST", "networks/create", `networks/${ONE}/(connect|disconnect)`, "volumes/create"],
     ["POST", "(services|secrets|configs)/create", `(services|nodes)/${ONE}/update`, "swarm/(init|join|update)"],
