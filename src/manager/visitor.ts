@@ -2,7 +2,7 @@
  * One connection to the manager's TCP port: an attach line with server and token, then bytes to and from that server's
  * bridge, held back in both directions when the reader is slower than the writer.
  */
-import { type AttachFrame, formatFrame, LIMITS, parseDialerFrame } from "../../bridge/wire.ts";
+import { type AttachFrame, formatFrame, LIMITS, parseBridgeFrame, parseDialerFrame } from "../../bridge/wire.ts";
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequest } from "../model/session-request.ts";
@@ -34,6 +34,10 @@ const CONNECT_MS = 2_000;
 /** Until it is noticed that a server is gone, and another one has its address. */
 const DIAL_MS = 10_000;
 const RETRY_MS = 100;
+/** What a client has sent to a bridge that may be another server's; one that refuses does so at once. */
+const KEPT_BYTES_MAX = 64 * 1024;
+const KEPT_MS = 2_000;
+const ERROR_FRAME = Buffer.from('{"link":"error"');
 /** The process behind a TCP client is not known. */
 const NOBODY = { pid: 0, ppid: 0 };
 
@@ -49,6 +53,9 @@ export class Visitor implements Slow {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly gone = new AbortController();
   private finishedSending = false;
+  private patience: Deadline | undefined;
+  /** What the client has said since the bridge was dialled, until that has said anything. */
+  private kept: { parts: Uint8Array[]; bytes: number } | undefined;
 
   constructor(
     private readonly host: Host,
@@ -103,6 +110,7 @@ export class Visitor implements Slow {
   private received(chunk: Uint8Array): void {
     if (this.stage === "over") return;
     if (this.far) {
+      this.keep(chunk);
       if (!this.far.write(chunk)) this.near.pause();
       return;
     }
@@ -135,14 +143,19 @@ export class Visitor implements Slow {
     if (this.gone.signal.aborted) return far.destroy();
     const session = attach.session ?? grant.session;
     far.write(Buffer.from(formatFrame({ ...attach, session, token: grant.token })));
-    for (const part of this.parts) far.write(part);
+    const kept = (this.kept = { parts: [], bytes: 0 });
+    for (const part of this.parts) {
+      this.keep(part);
+      far.write(part);
+    }
     this.parts = [];
+    setTimeout(() => {
+      if (this.kept === kept) this.kept = undefined;
+    }, KEPT_MS);
     this.stage = "piping";
     this.far = far;
     far.open({
-      data: (chunk) => {
-        if (!this.near.write(chunk)) this.holdBack(far);
-      },
+      data: (chunk) => this.fromFar(far, attach, chunk),
       drained: () => this.near.resume(),
       closed: () => this.close(),
     });
@@ -153,7 +166,7 @@ export class Visitor implements Slow {
 
   /** A server whose container was killed this moment has an address, but nobody there: it is started anew. */
   private async dial(server: string, deadline: Deadline): Promise<{ grant: SessionGrant; far: LinkSocket }> {
-    const patience = deadline.within(DIAL_MS);
+    const patience = (this.patience ??= deadline.within(DIAL_MS));
     for (;;) {
       const grant = await this.host.acquire({ server, ...NOBODY }, "tcp", () => {}, deadline);
       this.session = grant.session;
@@ -166,6 +179,34 @@ export class Visitor implements Slow {
         await sleep(RETRY_MS, this.gone.signal);
       }
     }
+  }
+
+  private keep(chunk: Uint8Array): void {
+    if (!this.kept) return;
+    this.kept.parts.push(chunk);
+    this.kept.bytes += chunk.byteLength;
+    if (this.kept.bytes > KEPT_BYTES_MAX) this.kept = undefined;
+  }
+
+  private fromFar(far: LinkSocket, attach: AttachFrame, chunk: Uint8Array): void {
+    const { kept } = this;
+    this.kept = undefined;
+    if (kept && !this.patience?.passed && isStranger(chunk)) return this.openAgain(far, attach, kept.parts);
+    if (!this.near.write(chunk)) this.holdBack(far);
+  }
+
+  /** By now another server has the address: it is asked for again, with all that the client has said. */
+  private openAgain(far: LinkSocket, attach: AttachFrame, parts: Uint8Array[]): void {
+    far.open({ data: () => {}, drained: () => {}, closed: () => {} });
+    far.destroy();
+    this.far = undefined;
+    this.stage = "opening";
+    this.parts = parts;
+    this.near.pause();
+    this.release();
+    sleep(RETRY_MS, this.gone.signal)
+      .then(() => this.open(attach))
+      .catch((error: unknown) => this.refuse(Fault.from(error)));
   }
 
   /** Nothing more is read from the bridge until the client takes what there is; one that takes nothing is cut. */
@@ -222,6 +263,15 @@ export class Visitor implements Slow {
 const ATTACH_HINT = {
   hint: 'The first line is {"link":"attach","server":"NAME","token":"…"}; linkspan token prints it.',
 };
+
+/** The token is right: who refuses it is another server's bridge. */
+function isStranger(first: Uint8Array): boolean {
+  const bytes = Buffer.from(first.buffer, first.byteOffset, first.byteLength);
+  if (!bytes.subarray(0, ERROR_FRAME.byteLength).equals(ERROR_FRAME)) return false;
+  const [line = ""] = bytes.toString().split("\n", 1);
+  const frame = parseBridgeFrame(line);
+  return typeof frame !== "string" && frame.link === "error" && frame.kind === "unauthenticated";
+}
 
 function readAttach(line: string, token: string): AttachFrame | Fault {
   const frame = parseDialerFrame(line.replace(/\r$/, ""));

@@ -144,6 +144,18 @@ describe("the front", () => {
     expect((await front.answered(hanging)).error?.message).toContain("ended its input");
   });
 
+  test("ends with 0 when its server is killed behind the end of its input: all is answered", async () => {
+    await using front = new RawFront(stage.front("plain"));
+    await front.initialize();
+    const hanging = front.ask("tools/call", { name: "hang" });
+    const { result } = await front.call("process");
+    front.endInput();
+    process.kill(Number(JSON.stringify(result).match(/\d{2,}/)?.[0]), "SIGKILL");
+    expect(await front.ended(5_000)).toBe(0);
+    expect((await front.answered(hanging)).error?.code).toBeOneOf([-32052, -32800]);
+    await noSession();
+  });
+
   test("answers everything that was piped into it, the last line without a newline too", async () => {
     await using front = new RawFront(stage.front("plain"));
     front.ask("initialize", INITIALIZE);

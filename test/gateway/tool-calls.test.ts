@@ -1,8 +1,10 @@
 /** One session per server, shared, closed when idle, opened anew; with the manager's books as the witness. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Deadline } from "../../src/base/deadline.ts";
 import { ToolCalls } from "../../src/gateway/tool-calls.ts";
 import { type ApiUnderTest, fixture, startApi } from "../support/api.ts";
 import { rejection } from "../support/rejection.ts";
+import { TestBridge } from "../support/bridge.ts";
 import { until } from "../support/until.ts";
 
 const IDLE_MS = 300;
@@ -82,4 +84,42 @@ test("calls that wait when everything is closed end, and none is taken afterward
   await own.close();
   expect(await waiting).toMatchObject({ kind: "cancelled" });
   expect(await rejection(own.call("tools", "echo", { text: "x" }))).toMatchObject({ kind: "unreachable" });
+});
+
+test("another server has the address by now: the manager is asked again", async () => {
+  await using stranger = await TestBridge.start(["cat"]);
+  const given: string[] = [];
+  const { manager } = api;
+  const own = new ToolCalls({
+    async acquire(server, report, deadline) {
+      const grant = await manager.acquire(
+        { server, pid: process.pid, ppid: process.ppid },
+        "manager",
+        report,
+        deadline,
+      );
+      given.push(grant.session);
+      const addresses = [{ kind: "tcp", host: "127.0.0.1", port: stranger.port } as const];
+      return given.length > 1 ? grant : { ...grant, addresses };
+    },
+    release: (session) => manager.release(session),
+    view: (server, session) => manager.server(server, session),
+  });
+  expect((await own.call("tools", "echo", { text: "x" })).content[0]?.text).toBe("x");
+  expect(given).toHaveLength(2);
+  expect(manager.sessions().map(({ session }) => session)).not.toContain(given[0] ?? "");
+  await own.close();
+});
+
+test("a call whose bridge is killed fails with it, and the next one is served by another", async () => {
+  const { manager } = api;
+  await count();
+  const hanging = calls.call("tools", "never", {}).catch((error: unknown) => error);
+  const { raw } = await manager.inspect("tools", Deadline.in(10_000));
+  const startedAt = performance.now();
+  process.kill((raw as { run: { bridge: { pid: number } } }).run.bridge.pid, "SIGKILL");
+  expect(await hanging).toMatchObject({ kind: "unreachable" });
+  // The bridge would have kept the session for longer, had it lived.
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+  expect(await count()).toBe("0");
 });

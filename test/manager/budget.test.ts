@@ -1,7 +1,9 @@
 /** The budget at work over processes: who is stopped for whom, who waits, and who is never touched. */
 import { expect, test } from "bun:test";
 import { Deadline } from "../../src/base/deadline.ts";
+import { type LogFields, SILENT } from "../../src/base/log.ts";
 import type { Manager } from "../../src/manager/manager.ts";
+import { dialSession } from "../../src/transport/session.ts";
 import { until } from "../support/until.ts";
 import { attach, declared, plain } from "./clients.ts";
 import { ask, faultOf, openStage, quiet, soon } from "./stage.ts";
@@ -176,3 +178,17 @@ test("a server that is always wanted comes with the manager, also with the next 
   await until("it is there again", () => manager.server("a").state === "ready");
   expect(manager.server("b").state).toBe("defined");
 });
+
+test("a server that is always wanted and finds no room is tried again until it does", async () => {
+  const budget = { containers: 1, wait: 1_000 };
+  const refused: string[] = [];
+  const log = { ...SILENT, warn: (_message: string, fields?: LogFields) => refused.push(String(fields?.reason)) };
+  await using stage = await openStage("waits", { servers: declared({ a: plain() }), budget, log });
+  const wish = { server: "a", pid: process.pid, ppid: process.ppid };
+  const session = await dialSession(await stage.manager.acquire(wish, "front", quiet, soon()), soon());
+  session.open({ line: () => {}, ended: () => {} });
+  const manager = await stage.reopen({ servers: declared({ a: plain(), there: plain({ start: "always" }) }) });
+  await until("it is refused", () => refused.some((reason) => reason.includes("no room for there")));
+  session.detach();
+  await until("there is room", () => manager.server("there").state === "ready", 30_000);
+}, 60_000);

@@ -1,7 +1,9 @@
 /** The TCP port with raw clients: attach, refusals, limits, slow readers, the end. Servers are real processes. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { openPort, type PortOptions, type TcpPort } from "../../src/manager/port.ts";
+import type { Host } from "../../src/manager/visitor.ts";
 import { TcpClient } from "../e2e/tcp-client.ts";
+import { TestBridge } from "../support/bridge.ts";
 import { until } from "../support/until.ts";
 import { parseBody } from "./specs.ts";
 import { fixture, openStage, quiet, soon, type Stage } from "./stage.ts";
@@ -17,8 +19,11 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
-async function open(options: Partial<PortOptions> = {}): Promise<TcpPort & AsyncDisposable> {
-  const port = openPort(stage.manager, { host: "127.0.0.1", port: 0, token: TOKEN, ...options });
+async function open(
+  options: Partial<PortOptions> = {},
+  host: Host = stage.manager,
+): Promise<TcpPort & AsyncDisposable> {
+  const port = openPort(host, { host: "127.0.0.1", port: 0, token: TOKEN, ...options });
   return Object.assign(port, { [Symbol.asyncDispose]: () => port.close(soon(0)) });
 }
 
@@ -87,6 +92,27 @@ test("silence, and half a line, end at the limit; a first line without an end at
   await Promise.all([ended(silent), ended(half)]);
   expect([refusal(silent).kind, refusal(half).kind]).toEqual(["timeout", "timeout"]);
   await until("nobody is left", () => port.connections === 0);
+});
+
+test("another server has the address by now: it is asked for again, and nothing that was said is lost", async () => {
+  await using stranger = await TestBridge.start(["cat"]);
+  const { manager } = stage;
+  let grants = 0;
+  const host: Host = {
+    async acquire(...wish) {
+      const grant = await manager.acquire(...wish);
+      grants += 1;
+      return grants > 2 ? grant : { ...grant, addresses: [{ kind: "tcp", host: "127.0.0.1", port: stranger.port }] };
+    },
+    release: (session) => manager.release(session),
+  };
+  await using port = await open({}, host);
+  using client = await TcpClient.connect(port.port);
+  client.send(attach(), call(1, "echo", "first"), call(2, "echo", "second"));
+  expect(JSON.stringify((await client.answer(2)).result)).toContain("second");
+  expect(client.messages.map(({ id }) => id)).toEqual([1, 2]);
+  expect(grants).toBe(3);
+  expect(manager.sessions()).toHaveLength(1);
 });
 
 test("above the cap new clients are refused, those that are there go on", async () => {
