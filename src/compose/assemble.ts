@@ -66,7 +66,7 @@ export async function assemble(loader: Loader, parts: readonly Part[]): Promise<
       (part) => part.document.configs,
       (file, part, key) => fileOf(loader, file, part, ["configs", key]),
     ),
-    hidden: loader.hidden,
+    hidden: hiddenOf(loader, name, [...services.keys(), ...networks.keys(), ...volumes.keys()]),
     remarks: loader.unset.map((one) => `The variable ${one} is not set; nothing stands in its place.`),
   };
   for (const [key, { part, service }] of used) check(loader, part, key, service, project);
@@ -74,6 +74,12 @@ export async function assemble(loader: Loader, parts: readonly Part[]): Promise<
   const circle = inOrder(project).circle;
   if (circle) return loader.fail(root, ["services", circle, "depends_on"], "services wait for each other in a circle");
   return project;
+}
+
+/** Short values that are parts of names in the file would make the names unreadable, and nothing more secret. */
+function hiddenOf({ hidden }: Loader, project: string, names: readonly string[]): Set<string> {
+  const seen = [project, ...names];
+  return new Set([...hidden].filter((value) => value.length >= 8 || !seen.some((name) => name.includes(value))));
 }
 
 const NETWORK: ParsedNetwork = {

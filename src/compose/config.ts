@@ -164,7 +164,9 @@ function mapped<T>(items: ReadonlyMap<string, T>, make: (item: T, key: string) =
 /** Without what is absent, and without maps and lists that are empty. */
 function compact(record: Json): Json {
   const entries = Object.entries(record).flatMap(([name, value]): [string, unknown][] => {
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) return [];
+    // An empty command is not the same as none.
+    const means = name === "command" || name === "entrypoint";
+    if (value === undefined || (Array.isArray(value) && value.length === 0 && !means)) return [];
     if (Array.isArray(value)) return [[name, value.map((one: unknown) => (isRecord(one) ? compact(one) : one))]];
     if (!isRecord(value)) return [[name, value]];
     const inner = compact(value);

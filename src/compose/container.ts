@@ -37,7 +37,8 @@ export function containerPlan(
     Tty: service.tty ?? false,
     OpenStdin: service.stdin_open ?? false,
     ...(service.command ? { Cmd: service.command } : {}),
-    ...(service.entrypoint ? { Entrypoint: service.entrypoint } : {}),
+    // An empty list would mean the image's own to the engine; an empty word takes it away.
+    ...(service.entrypoint ? { Entrypoint: service.entrypoint.length > 0 ? service.entrypoint : [""] } : {}),
     ...(service.user === undefined ? {} : { User: service.user }),
     ...(service.working_dir === undefined ? {} : { WorkingDir: service.working_dir }),
     ...(service.hostname === undefined ? {} : { Hostname: service.hostname }),

@@ -21,6 +21,8 @@ export function named<S extends v.GenericSchema>(value: S) {
 }
 
 function withoutExtensions(input: unknown): unknown {
+  // A list would pass for a mapping with numbers for names.
+  if (Array.isArray(input)) return "a list";
   if (!isRecord(input)) return input;
   return Object.fromEntries(Object.entries(input).filter(([name]) => !name.startsWith("x-")));
 }
@@ -75,7 +77,7 @@ export const textOrTexts = v.pipe(
 
 /** `{A: b, C: null}` or `["A=b", "C"]`; null: the value is looked up elsewhere. */
 export const assignments = v.pipe(
-  v.union([v.record(v.string(), v.nullable(text)), texts], "expected a mapping, or a list of NAME=value"),
+  v.union([texts, v.record(v.string(), v.nullable(text))], "expected a mapping, or a list of NAME=value"),
   v.transform((input): Record<string, string | null> => {
     if (!Array.isArray(input)) return input;
     return Object.fromEntries(

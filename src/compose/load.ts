@@ -109,7 +109,7 @@ export class Loader {
     const other = file === undefined ? part : await this.beside(part, file, path);
     const found = other && (await this.service(other, base, [...seen, mark]));
     if (found) return mergeServices(found, placed);
-    if (other) this.fail(part, path, `there is no service ${base}`);
+    if (other && !other.document.services[base]) this.fail(part, path, `there is no service ${base}`);
     return undefined;
   }
 
@@ -119,7 +119,8 @@ export class Loader {
     for (const { path, required, format } of service.env_file ?? []) {
       const where = ["services", name, "env_file"];
       if ((this.envFiles += 1) > ENV_FILES_MAX) this.fail(part, where, "too many env_files");
-      if (!isAbsolute(path)) this.fail(part, where, "a text by itself has no files beside it");
+      // Said already: a text by itself has no files beside it.
+      if (!isAbsolute(path)) continue;
       const text = await this.request.read(path).catch((error: unknown) => {
         if (!required && error instanceof Fault && error.kind === "not-found") return undefined;
         throw error;

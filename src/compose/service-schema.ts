@@ -219,7 +219,6 @@ export const service = mapping({
   domainname: v.optional(HOST_NAME),
   extra_hosts: v.optional(
     v.union([
-      v.record(v.pipe(v.string(), v.regex(/^[^:=\s\0]+$/)), textOrTexts),
       v.pipe(
         v.array(v.pipe(text, v.regex(/^[^:=\s]+[:=]\S+$/, "expected NAME=ADDRESS"))),
         v.transform((list) => {
@@ -231,6 +230,7 @@ export const service = mapping({
           return hosts;
         }),
       ),
+      v.record(v.pipe(v.string(), v.regex(/^[^:=\s\0]+$/)), textOrTexts),
     ]),
   ),
   dns: v.optional(

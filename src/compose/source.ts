@@ -18,6 +18,8 @@ export type Path = readonly (string | number)[];
 
 /** Aliases can make a small text huge: more values than this are refused. */
 const NODES_MAX = 100_000;
+/** The parser looks through the whole text for each of them. */
+const ALIASES_MAX = 1_000;
 const DEPTH_MAX = 100;
 /** Characters of one file. */
 const TEXT_MAX = 1024 * 1024;
@@ -32,6 +34,8 @@ export class Source {
   private readonly offsets = new Map<string, number>();
   private resolve: (node: Node) => Node | undefined = (node) => node;
   private nodes = 0;
+  private aliases = 0;
+  private depth = 0;
 
   constructor(
     /** For findings: its name as the caller gave it. */
@@ -86,12 +90,21 @@ export class Source {
     const here = key(path);
     if (!this.offsets.has(here)) this.offsets.set(here, written.range?.[0] ?? 0);
     this.nodes += 1;
-    if (this.nodes > NODES_MAX || path.length > DEPTH_MAX) {
+    if (isAlias(written)) this.aliases += 1;
+    if (this.nodes > NODES_MAX || this.aliases > ALIASES_MAX || this.depth > DEPTH_MAX) {
       if (this.findings.length === 0)
         this.find("invalid", path, `the file has too many values, or is nested too deeply`);
       return undefined;
     }
-    const node = this.resolve(written);
+    this.depth += 1;
+    try {
+      return this.resolved(this.resolve(written), path);
+    } finally {
+      this.depth -= 1;
+    }
+  }
+
+  private resolved(node: Node | undefined, path: Path): unknown {
     if (isMap<Node, Node | null>(node)) return this.mapping(node.items, path);
     if (isSeq<Node>(node)) return node.items.map((item, index) => this.value(item, [...path, index]));
     if (isScalar(node)) return this.scalar(node, path);

@@ -34,7 +34,7 @@ async function folder(): Promise<string> {
   return made;
 }
 
-/** Three services: one that becomes healthy, one that waits for it, one that is built. */
+/** Three services (the image that is built must not pass for the one that it is made from): one that becomes healthy, one that waits for it, one that is built. */
 function shop(image: string, webText: string): string {
   return `
 name: ${project}
@@ -67,7 +67,7 @@ services:
     build:
       dockerfile_inline: |
         FROM ${image}
-        LABEL linkspan.test.compose=${project}
+        LABEL linkspan.test.compose=${project} linkspan.test.image=${project}
     entrypoint: [/bin/busybox, sleep, "600"]
     stop_grace_period: 0s
     init: true

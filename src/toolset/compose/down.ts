@@ -4,9 +4,9 @@ import { LABELS } from "../../compose/project.ts";
 import { Fault } from "../../base/fault.ts";
 import { inspectContainer } from "../../docker/containers.ts";
 import { listNetworks } from "../../docker/networks.ts";
-import { listVolumes, volumeBytes } from "../../docker/volumes.ts";
+import { listVolumes, removeVolume } from "../../docker/volumes.ts";
 import { planOf, removal, removalText, removeAll } from "../removal/remove.ts";
-import { containerTarget, networkTarget, type Target, volumeTarget } from "../removal/targets.ts";
+import { containerTarget, networkTarget, type Target } from "../removal/targets.ts";
 import { tool, type ToolCall } from "../tool.ts";
 import { nameOfProject, hasProject, ONE_PROJECT, runningFields } from "./common.ts";
 
@@ -51,18 +51,16 @@ async function targetsOf(asked: Input, call: ToolCall): Promise<Target[]> {
   for (const info of await listNetworks(engine, label, call.deadline)) targets.push(networkTarget(info));
   if (asked.volumes) {
     for (const info of await listVolumes(engine, label, call.deadline)) {
-      const bytes = await volumeBytes(engine, info.Name, call.deadline);
       targets.push({
         planned: {
           kind: "volume",
           id: info.Name,
           name: info.Name,
           detail: `${info.Driver}, with all its files`,
-          ...(bytes === undefined ? {} : { bytes }),
         },
         keep: async (keeper) => [await keeper.volume(info)],
-        // Only now that the project's own containers are gone can it be known whether others have it.
-        remove: async (within) => (await volumeTarget(info, within)).remove(within),
+        // The engine refuses one that somebody else's container has.
+        remove: async (within) => removeVolume(engine, info.Name, within.deadline),
       });
     }
   }
