@@ -4,6 +4,7 @@ import { Deadline, sleep } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
 import { attachAgain } from "../../src/transport/attach.ts";
 import type { Dial } from "../../src/transport/dial.ts";
+import { rejection } from "../support/rejection.ts";
 
 const HELD = { session: "one", received: 0, incarnation: "a" };
 const at = (host: string) => ({ addresses: [{ kind: "tcp", host, port: 1 } as const], token: "t" });
@@ -35,7 +36,7 @@ test("a bridge that has moved is dialled where it is now", async () => {
   let asked = 0;
   const whereabouts = async () => at((asked += 1) === 1 ? "old" : "new");
   const again = attachAgain({ ...at("old"), whereabouts }, HELD, Deadline.in(30_000), dial);
-  await expect(again).rejects.toMatchObject({ kind: "not-found", message: "new has no such session" });
+  expect(await rejection(again)).toMatchObject({ kind: "not-found", message: "new has no such session" });
   expect(dialled).toEqual(["old", "new"]);
 });
 
@@ -47,6 +48,6 @@ test("a look that fails ends nothing", async () => {
     return at(dialled.length === 0 ? "old" : "new");
   };
   const again = attachAgain({ ...at("old"), whereabouts }, HELD, Deadline.in(30_000), dial);
-  await expect(again).rejects.toMatchObject({ kind: "not-found" });
+  expect(await rejection(again)).toMatchObject({ kind: "not-found" });
   expect(dialled).toEqual(["old", "new"]);
 });
