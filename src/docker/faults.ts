@@ -64,6 +64,11 @@ const MEANINGS: Meaning[] = [
     kind: "unreachable",
     hint: "the engine cannot reach the registry: check its network, proxy and DNS",
   },
+  {
+    says: /HTTP request to an HTTPS server/i,
+    kind: "invalid",
+    hint: "the engine wants TLS: set DOCKER_TLS_VERIFY=true and its certificates",
+  },
   { status: 400, kind: "invalid" },
   { status: 401, kind: "unauthenticated" },
   { status: 403, kind: "forbidden" },
@@ -79,12 +84,35 @@ export function engineFault(thrown: unknown, what: string, endpoint: string): Fa
   if (endpoint.startsWith("/") && (code === "EACCES" || code === "EPERM" || code === "ENOENT")) {
     return socketFault(endpoint, code, thrown);
   }
+  const tls = tlsFault(code, what, endpoint, thrown);
+  if (tls) return tls;
   const hint = code === "ECONNREFUSED" || code === "ENOTFOUND" ? START_HINT : "check that the engine is running";
   const reason = code ?? (thrown instanceof Error ? thrown.message : String(thrown));
   return new Fault("unreachable", `${what}: the container engine at ${endpoint} does not answer (${reason})`, {
     hint,
     cause: thrown,
   });
+}
+
+/** Codes of OpenSSL's verification and alerts, as Node and Bun report them. */
+function tlsFault(code: string | undefined, what: string, endpoint: string, cause: unknown): Fault | undefined {
+  const refused = (reason: string, hint: string) =>
+    new Fault("unauthenticated", `${what}: ${reason} (${code}) at ${endpoint}`, { hint, cause });
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return refused("the engine's certificate is for another name", "use a name or address that the certificate has");
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")
+    return refused("the engine's certificate is not valid now", "renew it, or correct the clock");
+  if (/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_)/.test(code ?? ""))
+    return refused(
+      "the engine's certificate is not signed by a CA that is trusted here",
+      "set DOCKER_TLS_CA_CERT to the CA that has signed it",
+    );
+  if (/^ERR_SSL_.*(CERTIFICATE|UNKNOWN_CA)/.test(code ?? ""))
+    return refused(
+      "the engine wants a client certificate that its CA has signed",
+      "set DOCKER_TLS_CLIENT_CERT and DOCKER_TLS_CLIENT_KEY",
+    );
+  return undefined;
 }
 
 /** An engine that takes connections and says nothing. */

@@ -127,7 +127,7 @@ export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: To
     output,
     hasPlan: plan !== undefined,
     bind(args) {
-      const parsed = v.safeParse(schema, args);
+      const parsed = v.safeParse(schema, withoutNulls(args));
       if (!parsed.success) throw issueFault(schema, parsed.issues, `the input of ${facts.name}`);
       const input = parsed.output;
       return {
@@ -139,4 +139,10 @@ export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: To
       };
     },
   };
+}
+
+/** Clients made for the Python mcp-docker say null for what they leave out; no argument of ours means anything by it. */
+function withoutNulls(args: unknown): unknown {
+  if (typeof args !== "object" || args === null || Array.isArray(args)) return args;
+  return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null));
 }

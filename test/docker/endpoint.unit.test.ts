@@ -36,6 +36,15 @@ describe("where the engine is", () => {
     expect(findEndpoint({ DOCKER_BASE_URL: "unix:///b.sock" })).toEqual({ kind: "socket", path: "/b.sock" });
   });
 
+  // No machine that answers SSH is at hand here: the connection itself is not tested.
+  test.each([
+    ["ssh://ann@build.example:2222", { kind: "ssh", host: "build.example", port: 2222, user: "ann" }],
+    ["ssh://build.example", { kind: "ssh", host: "build.example", port: 22, user: undefined }],
+    ["ssh://a%40b@[::1]", { kind: "ssh", host: "::1", port: 22, user: "a@b" }],
+  ])("%s is taken apart", (text, parts) => {
+    expect(findEndpoint({ DOCKER_BASE_URL: text })).toEqual(parts as never);
+  });
+
   test("a missing certificate file is named", () => {
     const env = { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: "/nowhere/certs" };
     expect(() => parseEndpoint("tcp://host:2376", env)).toThrow("/nowhere/certs/ca.pem");

@@ -33,7 +33,7 @@ export async function installInspector(): Promise<void> {
 
 /** Runs one method against what `launch` starts; the printed result. */
 export async function inspect(launch: Launch, method: string, ...args: string[]): Promise<Record<string, unknown>> {
-  const { LINKSPAN_DATA_DIR: dataDir = "" } = launch.env;
+  const { LINKSPAN_DATA_DIR: dataDir = "", DOCKER_HOST: host } = launch.env;
   // It passes on no variable of its own environment that is not named.
   const program = [
     process.execPath,
@@ -41,6 +41,7 @@ export async function inspect(launch: Launch, method: string, ...args: string[])
     "--cli",
     "-e",
     `LINKSPAN_DATA_DIR=${dataDir}`,
+    ...(host ? ["-e", `DOCKER_HOST=${host}`] : []),
     launch.command,
     ...launch.args,
   ];

@@ -51,6 +51,7 @@ export class CagedEngine {
   constructor(
     private readonly folder: string,
     private readonly liveRestore: boolean,
+    private readonly more: readonly string[] = [],
   ) {}
 
   /** Once, before the first start: a network and a folder of containerd that are nobody else's. */
@@ -72,7 +73,7 @@ export class CagedEngine {
     const rest = ["-p", join(this.folder, "dockerd.pid"), "-H", `unix://${socket}`];
     rmSync(join(this.folder, "dockerd.pid"), { force: true });
     const mode = this.liveRestore ? ["--live-restore"] : [];
-    this.child = Bun.spawn(["dockerd", ...own, ...rest, ...mode], { stdio: ["ignore", log, log] });
+    this.child = Bun.spawn(["dockerd", ...own, ...rest, ...mode, ...this.more], { stdio: ["ignore", log, log] });
     const deadline = Deadline.in(ANSWER_MS);
     for (;;) {
       try {

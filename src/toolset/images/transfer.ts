@@ -17,6 +17,9 @@ async function facts(ref: string, call: ToolCall): Promise<Named> {
   return { image: ref, id: Id, tags: RepoTags ?? [] };
 }
 
+/** `{}` in Base64: an engine refuses a push without any credentials, although a registry may want none. */
+const NOBODY = "e30=";
+
 /** A POST that answers with a stream of steps; it ends with the call. */
 async function steps(
   what: string,
@@ -25,8 +28,8 @@ async function steps(
   ref: string,
   call: ToolCall,
 ) {
-  const auth = call.logins.forImage(ref) ?? (await registryAuth(ref, call.env, call.deadline));
-  const request = { what, method: "POST", path, query, ...(auth ? { registryAuth: auth } : {}) } as const;
+  const auth = call.logins.forImage(ref) ?? (await registryAuth(ref, call.env, call.deadline)) ?? NOBODY;
+  const request = { what, method: "POST", path, query, registryAuth: auth } as const;
   const stream = await (await call.engine()).stream(request, call.deadline, call.signal);
   await call.deadline.race(what, readProgress(stream, what, call.report));
 }
