@@ -1,5 +1,6 @@
 /** Ports and volumes of a service: the short forms as the long ones. */
 import { isIP } from "node:net";
+import { posix } from "node:path";
 import * as v from "valibot";
 import { mapping, size, text, whole, yes } from "./fields.ts";
 
@@ -136,6 +137,10 @@ const shortVolume = v.pipe(
 export const volumeUses = v.pipe(
   v.array(v.union([shortVolume, longVolume], ({ issues }) => issues?.[0]?.message ?? "expected a volume")),
   v.maxLength(64),
+  v.check(
+    (uses) => !uses.some((use) => posix.normalize(use.target) === "/"),
+    "nothing is mounted on a container's root",
+  ),
 );
 
 function volumeOf(line: string): VolumeUse | string {

@@ -1,6 +1,7 @@
 /** The compose specification's model, as far as it is honoured here: every field is named, and others are refused. */
 import { isIP } from "node:net";
 import * as v from "valibot";
+import { isPrivateSubnet } from "../docker/subnets.ts";
 import { labels, mapping, named, text, textOrTexts, yes } from "./fields.ts";
 import { service } from "./service-schema.ts";
 
@@ -12,7 +13,11 @@ const external = v.optional(yes, false);
 const name = v.optional(
   v.pipe(text, v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/, "expected letters, digits, _ . and -")),
 );
-const subnet = v.pipe(text, v.regex(/^[0-9a-fA-F.:]{2,45}\/\d{1,3}$/, "expected a subnet such as 10.9.0.0/24"));
+const subnet = v.pipe(
+  text,
+  v.regex(/^[0-9a-fA-F.:]{2,45}\/\d{1,3}$/, "expected a subnet such as 10.9.0.0/24"),
+  v.check(isPrivateSubnet, "expected a private subnet such as 10.9.0.0/24: others are the machine's own ways"),
+);
 
 const network = mapping({
   name,

@@ -26,7 +26,7 @@ const CREATE_KEYS = new Set(
   ),
 );
 const HOST_KEYS = new Set(
-  "Memory MemorySwap MemoryReservation NanoCpus CpuShares PidsLimit RestartPolicy PortBindings Mounts CapDrop ReadonlyRootfs AutoRemove Init Privileged NetworkMode Dns DnsOptions DnsSearch ShmSize Tmpfs LogConfig Ulimits".split(
+  "Memory MemorySwap MemoryReservation NanoCpus CpuShares PidsLimit RestartPolicy PortBindings Mounts CapDrop ExtraHosts ReadonlyRootfs AutoRemove Init Privileged NetworkMode Dns DnsOptions DnsSearch ShmSize Tmpfs LogConfig Ulimits".split(
     " ",
   ),
 );
@@ -34,6 +34,11 @@ const EXEC_KEYS = new Set("Cmd AttachStdout AttachStderr AttachStdin Env Privile
 const UPDATE_KEYS = new Set("Memory MemorySwap NanoCpus CpuShares PidsLimit RestartPolicy".split(" "));
 const NETWORK_KEYS = new Set(
   "Name Driver Internal Attachable EnableIPv6 IPAM Options Labels CheckDuplicate Scope".split(" "),
+);
+const SERVICE_KEYS = new Set("Name Labels TaskTemplate Mode EndpointSpec UpdateConfig".split(" "));
+const TASK_KEYS = new Set("ContainerSpec Resources Placement Networks RestartPolicy ForceUpdate".split(" "));
+const SERVICE_CONTAINER_KEYS = new Set(
+  "Image TTY Command Args Env Dir User Mounts Healthcheck ReadOnly Init CapabilityDrop StopGracePeriod".split(" "),
 );
 const NETWORK_OPTIONS =
   /^(com\.docker\.network\.bridge\.enable_(icc|ip_masquerade)|com\.docker\.network\.driver\.mtu|encrypted)$/;
@@ -74,6 +79,8 @@ function bodyOf(path: string, asked: URLSearchParams, body: Json, ground: Ground
     return (
       foreign(body, EXEC_KEYS) ?? (body["Privileged"] ? "a privileged command" : strings(body["Cmd"], body["Env"]))
     );
+  if (/^\/services\/(create|[^/]+\/update)$/.test(path)) return service(body, ground);
+  if (path === "/auth") return undefined;
   if (path === "/volumes/create") return volume(body);
   if (path === "/networks/create") return network(body);
   if (/^\/networks\/[^/]+\/connect$/.test(path)) return foreign(json(body["EndpointConfig"]), ENDPOINT_KEYS);
@@ -108,8 +115,30 @@ function container(asked: URLSearchParams, body: Json, ground: Ground): string |
   );
 }
 
+/** A path means the same on one machine only: then the service is held to that one. */
+function service(body: Json, ground: Ground): string | undefined {
+  const task = json(body["TaskTemplate"]);
+  const spec = json(task["ContainerSpec"]);
+  const mounts = list(spec["Mounts"]).map(json);
+  const image = String(spec["Image"]);
+  if (!/^[A-Za-z0-9][\w.:/@-]*$/.test(image) || image.includes("..") || image.startsWith("borrowed")) return "an image";
+  const constraints = list(json(task["Placement"])["Constraints"]);
+  if (mounts.some(({ Type }) => Type === "bind") && !constraints.includes("node.id==node1"))
+    return "a path of any node";
+  if (JSON.stringify(mounts).includes("{{")) return "a path that is filled in later";
+  if (Object.keys(json(body["Labels"])).some((label) => OWN_LABEL.test(label))) return "one of Linkspan's labels";
+  return (
+    foreign(body, SERVICE_KEYS) ??
+    foreign(task, TASK_KEYS) ??
+    foreign(spec, SERVICE_CONTAINER_KEYS) ??
+    strings(spec["Command"], spec["Args"], spec["Env"]) ??
+    mounts.map((mount) => badMount(mount, ground)).find((reason) => reason !== undefined)
+  );
+}
+
 function badMount(mount: Json, { allowed }: Ground): string | undefined {
-  const { Type, Source, Target, BindOptions, ReadOnly, ...more } = mount;
+  const { Type, Source, Target, BindOptions, ReadOnly, VolumeOptions, ...more } = mount;
+  if (Object.keys(json(VolumeOptions)).some((key) => key !== "NoCopy")) return "a volume with a driver of its own";
   const extra = Object.keys(more)[0] ?? Object.keys(json(BindOptions)).find((key) => key !== "Propagation");
   if (extra !== undefined) return `a mount with ${extra}`;
   if (typeof Target !== "string" || !/^\/[^/]/.test(Target) || Target.split("/").includes("..")) return "a mount on /";

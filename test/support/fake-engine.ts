@@ -70,7 +70,10 @@ type Said = [status: number, value?: unknown];
 const VERSION = { Version: "27.0.0", ApiVersion: "1.46", MinAPIVersion: "1.24", Os: "linux", Arch: "amd64" };
 const FLAT: Record<string, unknown> = {
   "/version": VERSION,
-  "/info": { Name: "fake", HttpProxy: "http://me:hunter2@proxy" },
+  "/info": { Name: "fake", HttpProxy: "http://me:hunter2@proxy", Swarm: { NodeID: "node1" } },
+  "/nodes": [{ ID: "node1", Spec: {}, Description: { Engine: { EngineVersion: "27.0.0" } }, Status: {} }],
+  "/services": [],
+  "/tasks": [],
   "/containers/json": [],
   "/images/json": [],
   "/images/search": [],
@@ -89,6 +92,7 @@ function asked(path: string): Said {
   if (kind === "exec") return [200, { ExitCode: 0, Running: false }];
   if (kind === "images" && last === "json") return [200, imageOf([name, ...rest.slice(0, -1)].join("/"))];
   if (kind === "images" && last === "history") return [200, []];
+  if (kind === "services" && last === undefined) return [200, serviceOf(name)];
   if (kind === "networks") return [200, networkOf(name)];
   if (kind === "volumes" && TRAP_VOLUMES[name])
     return [200, { Name: name, Driver: "local", Options: TRAP_VOLUMES[name], CreatedAt: "" }];
@@ -102,6 +106,7 @@ function told(path: string, body: Buffer): Said {
   // The product's own helpers are not what is looked at here.
   if (path === "/containers/create")
     return body.includes("linkspan.carrier") ? [500, { message: "no helpers" }] : [201, { Id: HEX }];
+  if (path === "/services/create") return [201, { ID: "s" }];
   if (action === "exec") return [201, { Id: HEX }];
   if (path === "/networks/create") return [201, { Id: HEX }];
   if (path === "/volumes/create") return [201, { Name: "data", Driver: "local" }];
@@ -132,5 +137,10 @@ function imageOf(name: string) {
 }
 
 function networkOf(name: string) {
-  return { Id: HEX, Name: name, Driver: HOST_NETWORKS.includes(name) ? "host" : "bridge" };
+  return { Id: HEX, Name: name, Driver: HOST_NETWORKS.includes(name) ? "host" : "bridge", Scope: "swarm" };
+}
+
+function serviceOf(ID: string) {
+  const Spec = { Name: ID, TaskTemplate: { ContainerSpec: { Image: "web" } }, Mode: { Replicated: { Replicas: 1 } } };
+  return { ID, Version: { Index: 1 }, Spec };
 }

@@ -12,6 +12,7 @@ import { engine, engineTest } from "../support/engine.ts";
 import { type Ground, unlawful } from "../support/engine-oracle.ts";
 import { ENGINE_RULES, type EngineLevel, LEVELS, rulesText } from "../support/engine-rules.ts";
 import { type FakeEngine, fakeEngine } from "../support/fake-engine.ts";
+import { composeCalls } from "../support/hostile-compose.ts";
 import { hostileCalls, type HostileCall, NAUGHTY } from "../support/hostile-specs.ts";
 import type { SentRequest } from "../support/http-requests.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
@@ -104,8 +105,8 @@ test.each(LEVELS)("level %s: nothing unlawful arrives, whatever is called with w
     const calls = [
       ...DOCKER_TOOLS.flatMap((tool, index) => everyTool(tool, index + LEVELS.indexOf(level))),
       ...hostileCalls(folder, dataDir),
+      ...composeCalls(folder),
     ];
-    expect(hostileCalls(folder, dataDir).length).toBeGreaterThan(200);
     const answers = await callAll(session, calls);
     expect(answers).toHaveLength(calls.length);
 
@@ -118,6 +119,8 @@ test.each(LEVELS)("level %s: nothing unlawful arrives, whatever is called with w
     const audit = await readFile(join(dataDir, "logs", "audit.jsonl"), "utf8");
     expect(audit.includes("hunter2") || audit.includes(auth)).toBe(false);
     // The judge had something to judge.
+    expect(fake.requests.some(({ target }) => target.endsWith("/services/create?"))).toBe(level !== "safe");
+    expect(fake.requests.some(({ target }) => target.includes("name=good"))).toBe(level !== "safe");
     const creations = fake.requests.filter(({ target }) => target.includes("/containers/create"));
     expect(creations.length > 3).toBe(level !== "safe");
     expect(fake.requests.some(({ method }) => method === "DELETE")).toBe(level === "destructive");
@@ -161,7 +164,9 @@ test.each([
     Mounts: [{ Type: "bind", Source: "/etc", Target: "/x", ReadOnly: true, BindOptions: { Propagation: "rprivate" } }],
   }),
   create({ Mounts: [{ Type: "volume", Source: "trap-etc", Target: "/x", ReadOnly: true }] }),
-  create({ Mounts: [{ Type: "volume", Source: "v", Target: "/x", ReadOnly: true, VolumeOptions: {} }] }),
+  create({
+    Mounts: [{ Type: "volume", Source: "v", Target: "/x", ReadOnly: true, VolumeOptions: { DriverConfig: {} } }],
+  }),
   create({}, { Labels: { "linkspan.nonce": "x" } }),
   create({}, { Image: "a/../b" }),
   post("/v1.41/containers/x/exec", { Cmd: ["id"], Privileged: true }),

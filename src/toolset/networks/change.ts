@@ -8,7 +8,7 @@ import { output } from "../output.ts";
 import { tool } from "../tool.ts";
 import { containerId, findContainer, nameOf } from "../containers/common.ts";
 import { findNetwork, networkFacts, networkId, networkName, networkOf } from "./common.ts";
-import { isPrivateSubnet } from "./subnets.ts";
+import { isPrivateSubnet } from "../../docker/subnets.ts";
 
 const driver = v.picklist(ISOLATED_DRIVERS);
 const word = v.pipe(v.string(), v.maxLength(1024));
