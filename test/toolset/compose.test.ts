@@ -65,8 +65,11 @@ services:
     deploy: { resources: { limits: { memory: 64m, cpus: "0.5", pids: 20 } } }
   job:
     build:
+      args: { TOKEN: "\${DB_PASSWORD}" }
       dockerfile_inline: |
         FROM ${image}
+        ARG TOKEN
+        RUN ["/bin/busybox", "sh", "-c", "echo built with $$TOKEN"]
         LABEL linkspan.test.compose=${project} linkspan.test.image=${project}
     entrypoint: [/bin/busybox, sleep, "600"]
     stop_grace_period: 0s
@@ -210,7 +213,10 @@ engineTest(
       command: ["/bin/busybox", "ls", "/data"],
     });
     expect(kept.structured.stdout).toBe("ready\n");
-    expect(JSON.stringify([dry, up, ps, config, changed, scaled, down, undone, back])).not.toContain("hunter2");
+    const built = await good(session, "docker_compose_build", { file, env, services: ["job"], no_cache: true });
+    expect(built.structured.images).toEqual([`${project}-job`]);
+    expect(built.structured.log).toContain("built with ***");
+    expect(JSON.stringify([dry, up, built, ps, config, changed, scaled, down, undone, back])).not.toContain("hunter2");
   },
   120_000,
 );

@@ -91,21 +91,28 @@ async function keepReplaced(tool: string, project: Project, steps: readonly Step
 
 export async function handsOf(project: Project, call: ToolCall): Promise<Hands> {
   const engine = await call.engine();
+  const quiet = hidingSteps(project, call);
   return {
     engine,
     deadline: call.deadline,
     mounts: (service) => mountsOfService(project, service, call),
-    report: (text, current, total) => call.report({ text: hide(text, project.hidden), current, total }),
+    report: (text, current, total) => quiet.report({ text, current, total }),
     async image({ do: what, image }, service) {
-      if (what === "build") await buildService(service, {}, call);
+      if (what === "build") await buildService(project, service, {}, call);
       else
-        await pullImage(engine, image, await registryAuth(image, call.env, call.deadline), call.report, call.deadline);
+        await pullImage(engine, image, await registryAuth(image, call.env, call.deadline), quiet.report, call.deadline);
     },
   };
 }
 
+/** What a build or a registry says may repeat a variable's value. */
+function hidingSteps(project: Project, call: ToolCall): ToolCall {
+  return { ...call, report: (step) => call.report({ ...step, text: hide(step.text, project.hidden) }) };
+}
+
 /** The lines of a service's build. */
 export async function buildService(
+  project: Project,
   { build, image, name }: Service,
   options: { nocache?: boolean; pull?: boolean },
   call: ToolCall,
@@ -121,7 +128,8 @@ export async function buildService(
   const buildargs = Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null));
   const file = inline === undefined ? dockerfile : own;
   const query = { dockerfile: file, t: image, target, buildargs: JSON.stringify(buildargs), rm: true, forcerm: true };
-  return (await buildFrom(entries, image, { ...query, ...options }, call)).log;
+  const { log } = await buildFrom(entries, image, { ...query, ...options }, hidingSteps(project, call));
+  return log.map((line) => hide(line, project.hidden));
 }
 
 /** Its mounts, if it may be made at all: the same faults as of every tool that makes a container. */

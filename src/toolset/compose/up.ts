@@ -115,7 +115,8 @@ export const composeBuildTool = tool({
       ({ name, build }) => build && (named.length === 0 || named.includes(name)),
     );
     const log: string[] = [];
-    for (const service of chosen) log.push(...(await hiding(project, buildService(service, { nocache, pull }, call))));
+    for (const service of chosen)
+      log.push(...(await hiding(project, buildService(project, service, { nocache, pull }, call))));
     return { project: project.name, images: chosen.map(({ image }) => image), log };
   },
   text: ({ images, log }) =>
