@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { archiveOf, type Entry } from "../../src/docker/archive.ts";
 import type { Engine } from "../../src/docker/engine.ts";
-import { importImage, listImages } from "../../src/docker/images.ts";
+import { importImage, inspectImage } from "../../src/docker/images.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const CACHE = join(ROOT, ".cache/test");
@@ -28,7 +28,8 @@ export async function testImage(
   for await (const chunk of archiveOf(entries)) hash.update(chunk);
   const tag = `${name}-${hash.digest("hex").slice(0, 12)}`;
   const deadline = Deadline.in(MAKE_MS);
-  const [found] = await listImages(engine, [`${LABEL}=${tag}`], deadline);
+  // By its name: an image that was built on it has its label, too.
+  const found = await inspectImage(engine, `${REPOSITORY}:${tag}`, deadline);
   const labelled = [`LABEL ${LABEL}=${tag}`, ...changes];
   return found?.Id ?? importImage(engine, archiveOf(entries), `${REPOSITORY}:${tag}`, labelled, deadline);
 }
