@@ -179,7 +179,7 @@ test.each([
   post("/v1.41/build?networkmode=host", {}),
   post("/v1.41/plugins/pull", {}),
   { ...post("/v1.41/images/x/../../containers/y/json", {}), method: "GET" },
-  { ...post("/v1.41/images/create?fromImage=evil/x", {}), headers: { "x-registry-auth": "e30=" } },
+  { ...post("/v1.41/images/create?fromImage=evil/x", {}), headers: { "x-registry-auth": btoa('{"username":"me"}') } },
 ])("the judge condemns %j", async (request) => {
   const ground: Ground = { level: "destructive", allowed: [], canaries: [], registries: ["registry.example.com"] };
   expect(await unlawful(request, ground)).toBeString();
