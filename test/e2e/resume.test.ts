@@ -142,7 +142,7 @@ test("another bridge on the old one's port is not taken for it, and nobody speak
   await using stranger = await TestBridge.start(PLAIN, {
     token: false,
     args: ["--token-file", "/dev/stdin"],
-    launcher: ["bash", "-c", 'echo other | "$@"', "bash"],
+    launcher: ["bash", "-c", 'exec "$@" < <(echo other)', "bash"],
   });
   proxy.target = stranger.port;
   bridge.process.kill("SIGKILL");

@@ -59,7 +59,7 @@ test.each([
   old.process.kill("SIGKILL");
   proxy.refusing = true;
   await old[Symbol.asyncDispose]();
-  const launcher = what === "another token" ? ["bash", "-c", 'echo other | "$@"', "bash"] : [];
+  const launcher = what === "another token" ? ["bash", "-c", 'exec "$@" < <(echo other)', "bash"] : [];
   await using next = await TestBridge.start(OBEDIENT, { ...options, launcher });
   proxy.target = next.port;
   proxy.refusing = false;
