@@ -37,7 +37,7 @@ const PORT = 8000;
 const PORT_MAX = 65_535;
 
 /** What `--toolset` knows. */
-const TOOLSETS = ["docker", "compact"];
+const TOOLSETS = ["docker", "create", "compact"];
 
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
        linkspan mcp --toolset docker
@@ -46,7 +46,8 @@ Serves one MCP server on stdin and stdout, for an MCP client to launch.
 SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 
 Options:
-  --toolset NAMES  serve tools of Linkspan itself instead of a server: docker;
+  --toolset NAMES  serve tools of Linkspan itself instead of a server: docker,
+                   create (servers made on the fly), or docker,create;
                    docker,compact for small context windows
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)

@@ -1,6 +1,7 @@
-/** Every Docker tool. A new one: its literal, one line in its category's list. */
+/** Every tool. A new one: its literal, one line in its category's list. */
 import { COMPOSE_TOOLS } from "./compose/tools.ts";
 import { CONTAINER_TOOLS } from "./containers/tools.ts";
+import { CREATE_TOOLS } from "./created/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
 import { NETWORK_TOOLS } from "./networks/tools.ts";
 import { REGISTRY_TOOLS } from "./registry/tools.ts";
@@ -21,3 +22,17 @@ export const DOCKER_TOOLS: readonly Tool[] = [
   ...COMPOSE_TOOLS,
   ...UNDO_TOOLS,
 ];
+
+/** What `--toolset` takes, beside `compact`. */
+const TOOLSETS = new Map([
+  ["docker", DOCKER_TOOLS],
+  ["create", CREATE_TOOLS],
+]);
+
+export const ALL_TOOLS: readonly Tool[] = [...TOOLSETS.values()].flat();
+
+/** Those of the toolsets that are named; all of Docker where none is. */
+export function toolsOf(names: readonly string[]): Tool[] {
+  const found = [...new Set(names)].flatMap((name) => TOOLSETS.get(name) ?? []);
+  return found.length > 0 ? found : [...DOCKER_TOOLS];
+}

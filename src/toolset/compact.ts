@@ -39,7 +39,7 @@ function categoryTool(category: Category, tools: readonly Tool[]) {
   return {
     name: PREFIX + category,
     title: category,
-    description: `Docker ${category}.`,
+    description: category === "create" ? "MCP servers that are created here." : `Docker ${category}.`,
     inputSchema: {
       type: "object" as const,
       properties: {
@@ -58,7 +58,7 @@ function categoryTool(category: Category, tools: readonly Tool[]) {
 }
 
 function actionOf({ name }: Tool): string {
-  return name.slice(PREFIX.length);
+  return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
 }
 
 /** The call that it stands for. Faults: `not-found`, `invalid`. */

@@ -4,7 +4,7 @@ import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/s
 import { Fault } from "../base/fault.ts";
 import { createLog, type Log } from "../base/log.ts";
 import type { Environment } from "../docker/endpoint.ts";
-import { DOCKER_TOOLS } from "./catalogue.ts";
+import { toolsOf } from "./catalogue.ts";
 import { withEnvFile } from "./env-file.ts";
 import { Listening } from "./resources/listening.ts";
 import { readSettings } from "./settings.ts";
@@ -12,11 +12,16 @@ import { toolsetServer } from "./server.ts";
 import { bearerToken } from "./token.ts";
 import { Toolset } from "./toolset.ts";
 
-const INSTRUCTIONS =
+const DOCKER =
   "Tools for the containers, images, networks and volumes of a Docker engine. Reading ones are safe. A destructive one first answers with a plan of what it would remove, and does it when that is confirmed; docker_undo brings back what was removed.";
+
+const CREATE =
+  "Tools that create small MCP servers in containers of their own, change and call them; save-server keeps one for later sessions, all others end with this one.";
 
 /** Answers that the client reads slowly. */
 const FLUSH_MS = 500;
+/** What has not ended by then, the leases of created servers end. */
+const CLOSE_MS = 5_000;
 /** Of one connection. */
 const SUBSCRIPTIONS_MAX = 64;
 
@@ -40,6 +45,7 @@ export async function toolsetMain(
     const serving = start(names, how, environment, end);
     await ended;
     await Promise.race([serving.close(), Bun.sleep(FLUSH_MS)]);
+    await Promise.race([serving.toolset.close(), Bun.sleep(CLOSE_MS)]);
   } catch (error) {
     const fault = Fault.from(error);
     process.stderr.write(`linkspan: ${fault.message}${fault.hint ? `. ${fault.hint}` : ""}\n`);
@@ -53,15 +59,18 @@ function start(
   how: Serving | undefined,
   environment: Environment,
   end: () => void,
-): { close(): Promise<void> } {
+): { close(): Promise<void>; toolset: Toolset } {
   const env = how?.envFile === undefined ? environment : withEnvFile(environment, how.envFile);
   const settings = readSettings(env);
   const log = createLog(settings.log);
-  const toolset = new Toolset(DOCKER_TOOLS, settings, env, log);
-  const shape = { instructions: INSTRUCTIONS, compact: names.includes("compact") };
+  const toolset = new Toolset(toolsOf(names), settings, env, log);
+  const shape = { instructions: instructionsOf(names), compact: names.includes("compact") };
   const make = () => toolsetServer(toolset, shape);
-  if (how === undefined || how.transport === "stdio") return overStdio(toolset, make, log, end);
-  return overHttp(toolset, make, log, { ...how, transport: how.transport });
+  const serving =
+    how === undefined || how.transport === "stdio"
+      ? overStdio(toolset, make, log, end)
+      : overHttp(toolset, make, log, { ...how, transport: how.transport });
+  return { toolset, close: () => serving.close() };
 }
 
 function overStdio(toolset: Toolset, make: () => Server, log: Log, end: () => void): { close(): Promise<void> } {
@@ -104,4 +113,9 @@ function overHttp(
     },
   );
   return { close: async () => (await opening).close() };
+}
+
+function instructionsOf(names: readonly string[]): string {
+  const create = names.includes("create");
+  return [names.includes("docker") || !create ? DOCKER : "", create ? CREATE : ""].join(" ").trim();
 }

@@ -40,8 +40,8 @@ export class Redaction {
     return this.patterns.reduce((shown, pattern) => shown.replace(pattern, HIDDEN), text);
   }
 
-  outcome({ structured, text }: Outcome): Outcome {
-    return { structured: this.record(structured, 0), text: this.text(text) };
+  outcome({ structured, text, ...rest }: Outcome): Outcome {
+    return { ...rest, structured: this.record(structured, 0), text: this.text(text) };
   }
 
   /** The same fault, of which nothing tells more than it may. */

@@ -94,8 +94,9 @@ async function callTool(
   }
 }
 
-function done({ structured, text }: Outcome) {
-  return { content: [{ type: "text" as const, text }], structuredContent: structured };
+function done({ structured, text, isError }: Outcome) {
+  const failed = isError ? { isError } : {};
+  return { content: [{ type: "text" as const, text }], structuredContent: structured, ...failed };
 }
 
 /** The person decides where the client can ask; else the caller, with the token. */
@@ -127,7 +128,8 @@ export function planText({ summary, objects }: Plan): string {
 }
 
 function failure(fault: Fault) {
-  const text = fault.hint ? `${fault.message}. ${fault.hint}` : fault.message;
+  const gap = fault.message.includes("\n") ? "\n" : ". ";
+  const text = fault.hint ? `${fault.message}${gap}${fault.hint}` : fault.message;
   return { content: [{ type: "text" as const, text }], structuredContent: { ...fault.report() }, isError: true };
 }
 

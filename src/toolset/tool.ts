@@ -8,6 +8,7 @@ import type { Engine } from "../docker/engine.ts";
 import type { Environment } from "../docker/endpoint.ts";
 import { issueFault } from "../model/issues.ts";
 import type { VolumeStore } from "../runtime/volume-store.ts";
+import type { Workshop } from "../create/workshop.ts";
 import type { Settings } from "./settings.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Logins } from "./registry/logins.ts";
@@ -16,7 +17,7 @@ import type { Logins } from "./registry/logins.ts";
 export type Level = "safe" | "moderate" | "destructive";
 
 export type Category =
-  "containers" | "images" | "networks" | "volumes" | "system" | "compose" | "swarm" | "registry" | "undo";
+  "containers" | "images" | "networks" | "volumes" | "system" | "compose" | "swarm" | "registry" | "undo" | "create";
 
 /** How long a tool may take, ms: a question, a change, a transfer. `SAFETY_DEFAULT_TOOL_TIMEOUT` replaces the first. */
 export const TOOL_MS = { quick: 30_000, work: 60_000, long: 300_000 } as const;
@@ -45,11 +46,25 @@ export interface ToolCall {
   recovery: Recovery;
   /** To registries, which take the place of `docker login`'s. */
   logins: Logins;
+  /** The servers that this session has created. */
+  created(): Promise<Workshop>;
 }
 
 /** One object that a destructive call would remove or change for good. */
 export const planned = v.object({
-  kind: v.picklist(["container", "image", "network", "volume", "build-cache", "service", "secret", "config", "file"]),
+  kind: v.picklist([
+    "container",
+    "image",
+    "network",
+    "volume",
+    "build-cache",
+    "service",
+    "secret",
+    "config",
+    "file",
+    "server",
+    "saved-server",
+  ]),
   id: v.string(),
   name: v.string(),
   /** Why it goes, or what goes with it. */
@@ -95,11 +110,14 @@ export interface ToolLiteral<I extends ObjectSchema, O extends ObjectSchema> ext
   handle(input: v.InferOutput<NoInfer<I>>, call: ToolCall): Promise<v.InferInput<NoInfer<O>>>;
   /** A short text for models and people that do not read structured content. */
   text(output: v.InferOutput<NoInfer<O>>): string;
+  /** Whether what it has done has failed all the same, and the result says so. */
+  failed?(output: v.InferOutput<NoInfer<O>>): boolean;
 }
 
 export interface Outcome {
   structured: Record<string, unknown>;
   text: string;
+  isError?: true;
 }
 
 /** A tool with its arguments parsed. */
@@ -120,7 +138,7 @@ export interface Tool extends Facts {
 
 /** Checks a literal's types and closes over them, so that tools of all kinds fit into one list. */
 export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: ToolLiteral<I, O>): Tool {
-  const { input: schema, output, plan, handle, text, ...facts } = literal;
+  const { input: schema, output, plan, handle, text, failed, ...facts } = literal;
   return {
     ...facts,
     input: schema,
@@ -134,7 +152,7 @@ export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: To
         plan: plan && ((call) => plan(input, call)),
         async run(call) {
           const structured = v.parse(output, await handle(input, call));
-          return { structured, text: text(structured) };
+          return { structured, text: text(structured), ...(failed?.(structured) ? { isError: true } : {}) };
         },
       };
     },

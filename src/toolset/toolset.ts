@@ -7,6 +7,7 @@ import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type Log, SILENT } from "../base/log.ts";
 import { similar } from "../base/similar.ts";
+import type { Workshop } from "../create/workshop.ts";
 import { type Environment, findEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
 import type { DockerRuntime } from "../runtime/docker/docker.ts";
@@ -57,6 +58,7 @@ export class Toolset {
   private readonly audit: AuditLog;
   private readonly queue: PQueue;
   private connected: Promise<Engine> | undefined;
+  private workshop: Promise<Workshop> | undefined;
   private runtime: DockerRuntime | undefined;
 
   constructor(
@@ -163,6 +165,11 @@ export class Toolset {
     }
   }
 
+  /** Ends the servers that were created. Never throws. */
+  async close(): Promise<void> {
+    await (await this.workshop)?.close();
+  }
+
   /** The engine, connected once and again after it was lost. */
   engine(deadline: Deadline): Promise<Engine> {
     const connecting = (this.connected ??= this.connect());
@@ -182,6 +189,13 @@ export class Toolset {
     const { DockerRuntime } = await import("../runtime/docker/docker.ts");
     const options = { instance: "toolset0", dataDir: this.settings.dataDir, env: this.env };
     return (this.runtime ??= new DockerRuntime(options)).volumes;
+  }
+
+  /** Loaded at the first use, as it brings an MCP client. */
+  private created(): Promise<Workshop> {
+    const { settings, env } = this;
+    const load = async () => new (await import("../create/workshop.ts")).Workshop(settings.dataDir, env);
+    return (this.workshop ??= load());
   }
 
   private find(name: string): Tool {
@@ -221,6 +235,7 @@ export class Toolset {
       volumes: () => this.volumes(),
       recovery: this.recovery,
       logins: this.logins,
+      created: () => this.created(),
     };
   }
 
@@ -239,8 +254,9 @@ export class Toolset {
       if (!confirmed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
     }
     await begin();
-    const { structured, text } = this.redaction.outcome(await bound.run(call));
-    return { kind: "done", outcome: { structured: fit(structured, this.settings.responseBytesMax), text } };
+    const outcome = this.redaction.outcome(await bound.run(call));
+    const structured = fit(outcome.structured, this.settings.responseBytesMax);
+    return { kind: "done", outcome: { ...outcome, structured } };
   }
 
   private planOf(found: Tool, plan: ((call: ToolCall) => Promise<Plan>) | undefined, call: ToolCall): Promise<Plan> {

@@ -2,7 +2,7 @@
 import { encode } from "gpt-tokenizer";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
 import { compactList } from "../../src/toolset/compact.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import type { Category, Tool } from "../../src/toolset/tool.ts";
@@ -13,11 +13,11 @@ export const REFERENCE = join(ROOT, "docs/tools.md");
 const SAFETY = join(ROOT, "docs/safety.md");
 export const GOLDEN = join(ROOT, "test/golden/tools");
 
-const INTRODUCTION = `# Docker tools
+const INTRODUCTION = `# Tools
 
 \`linkspan mcp --toolset docker\` serves these tools to an MCP client; \`linkspan mcp --toolset docker,compact\` the same ones
 in a form for small context windows: one tool for each category, with the action as an argument. [Safety](safety.md) says
-who may call what. This page is made from the tools themselves; every example is run by a test.`;
+who may call what. \`--toolset create\` (or \`docker,create\`) serves those about [created servers](created-servers.md), at the end. This page is made from the tools themselves; every example is run by a test.`;
 
 /** Tokens of the list as a model's context gets it (o200k). */
 export function tokensOf(list: unknown): number {
@@ -36,8 +36,8 @@ export function tokens() {
 
 export function toolsReference(): string {
   const { full, compact } = tokens();
-  const size = `The list of all ${DOCKER_TOOLS.length} tools takes ${full} tokens of a model's context, the compact form ${compact} (names, descriptions and input schemas, o200k).`;
-  const categories = Map.groupBy(DOCKER_TOOLS, ({ category }) => category);
+  const size = `The list of all ${DOCKER_TOOLS.length} Docker tools takes ${full} tokens of a model's context, the compact form ${compact} (names, descriptions and input schemas, o200k).`;
+  const categories = Map.groupBy(ALL_TOOLS, ({ category }) => category);
   return `${[INTRODUCTION, size, ...[...categories].map(section)].join("\n\n")}\n`;
 }
 
@@ -91,7 +91,7 @@ if (import.meta.main) {
   await Bun.write(REFERENCE, toolsReference());
   await Bun.write(SAFETY, withRules(await Bun.file(SAFETY).text()));
   await mkdir(GOLDEN, { recursive: true });
-  const names = new Set(DOCKER_TOOLS.map(({ name }) => `${name}.json`));
+  const names = new Set(ALL_TOOLS.map(({ name }) => `${name}.json`));
   for (const file of await readdir(GOLDEN)) if (!names.has(file)) await rm(join(GOLDEN, file));
-  for (const tool of DOCKER_TOOLS) await Bun.write(join(GOLDEN, `${tool.name}.json`), golden(tool));
+  for (const tool of ALL_TOOLS) await Bun.write(join(GOLDEN, `${tool.name}.json`), golden(tool));
 }

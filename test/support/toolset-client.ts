@@ -19,6 +19,7 @@ export interface ToolsetOptions {
   args?: string[];
   /** Kept by the caller; a fresh one otherwise. */
   dataDir?: string;
+  toolset?: string;
 }
 
 export interface ToolsetClient extends AsyncDisposable {
@@ -40,6 +41,7 @@ export async function toolsetClient({
   compact = false,
   args = [],
   dataDir,
+  toolset = "docker",
 }: ToolsetOptions = {}): Promise<ToolsetClient> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "linkspan-test-toolset-")));
   const inherited = {
@@ -48,7 +50,7 @@ export async function toolsetClient({
   };
   const transport = new StdioClientTransport({
     command: BINARY,
-    args: ["mcp", "--toolset", compact ? "docker,compact" : "docker", ...args],
+    args: ["mcp", "--toolset", compact ? `${toolset},compact` : toolset, ...args],
     env: { ...inherited, LINKSPAN_DATA_DIR: folder, ...env },
   });
   const client = new Client(

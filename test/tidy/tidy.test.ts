@@ -36,7 +36,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   "src/api/client": ["src/base", "src/model"],
   "src/api": ["src/base", "src/model", "src/manager", "src/gateway", "src/runtime/runtime.ts"],
   "src/compose": ["src/base", "src/model", "src/docker"],
-  "src/toolset": ["src/base", "src/model", "src/docker", "src/runtime", "src/compose"],
+  "src/create": ["src/base", "src/model", "src/transport", "src/gateway", "src/api/client"],
+  "src/toolset": ["src/base", "src/model", "src/docker", "src/runtime", "src/compose", "src/create"],
   "src/front": [
     "src/base",
     "src/model",
@@ -55,7 +56,7 @@ const ONLY_IN: Record<string, string[]> = {
   "hono-openapi": ["src/api"],
   commander: ["src/cli"],
   "@modelcontextprotocol/sdk": ["src/gateway", "src/api", "src/toolset"],
-  "@modelcontextprotocol/client": ["src/gateway", "src/api", "src/toolset"],
+  "@modelcontextprotocol/client": ["src/gateway", "src/api", "src/toolset", "src/create"],
   "@modelcontextprotocol/server": ["src/gateway", "src/api", "src/toolset"],
 };
 

@@ -1,17 +1,17 @@
 /** The catalogue as a whole: names, levels, words, plans, sizes, and what is generated from it. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import { GOLDEN, golden, REFERENCE, tokens, toolsReference } from "../support/tools-reference.ts";
 
 test("names are unique, plain and say docker", () => {
-  const names = DOCKER_TOOLS.map(({ name }) => name);
+  const names = ALL_TOOLS.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
-  for (const name of names) expect(name).toMatch(/^docker_[a-z]+(_[a-z]+)*$/);
+  for (const { name } of DOCKER_TOOLS) expect(name).toMatch(/^docker_[a-z]+(_[a-z]+)*$/);
 });
 
-test.each(DOCKER_TOOLS.map((tool) => [tool.name, tool] as const))(
+test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
   "%s: words, a plan where it destroys, an example that fits",
   (_, tool) => {
     expect(tool.description.length).toBeGreaterThan(30);
@@ -26,7 +26,7 @@ test.each(DOCKER_TOOLS.map((tool) => [tool.name, tool] as const))(
   },
 );
 
-test.each(DOCKER_TOOLS.map((tool) => [tool.name, tool] as const))(
+test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
   "%s is as its golden file (bun test/support/tools-reference.ts writes it)",
   async (name, tool) => {
     expect(JSON.parse(golden(tool))).toEqual(await Bun.file(join(GOLDEN, `${name}.json`)).json());

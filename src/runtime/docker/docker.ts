@@ -104,7 +104,9 @@ export class DockerRuntime implements Runtime {
     const engine = await this.engine(deadline);
     const parts = await Promise.allSettled([
       this.bridgeVolume(engine, report, deadline),
-      this.locks.run(spec.image, deadline, () => ensureImage(engine, spec, report, deadline)),
+      this.locks.run(spec.image, deadline, () =>
+        ensureImage(engine, spec, this.options.home ?? this.options.dataDir, report, deadline),
+      ),
       this.network(engine, spec, deadline),
     ]);
     // All have ended before one fails the whole: nothing goes on making networks behind the caller's back.

@@ -15,7 +15,9 @@ import {
   listImages,
   pullImage,
 } from "../../docker/images.ts";
+import { isCodeRef } from "../../model/code.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
+import { type CodeImage, ensureCodeImage, findCodeImage } from "./code-image.ts";
 import type { ImageFacts } from "./create.ts";
 import { LAUNCH } from "./inject.ts";
 import { LABEL, MANAGED_BY } from "../labels.ts";
@@ -48,6 +50,10 @@ const NOBODY = "65532:65532";
 
 /** The image and what matters of it. `undefined` where the engine does not have it (yet). */
 export async function findImage(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<ImageFacts | undefined> {
+  if (isCodeRef(spec.image)) {
+    const found = await findCodeImage(engine, spec.image, deadline);
+    return found && codeFacts(found);
+  }
   if (!isNpmRef(spec.image)) {
     const info = await inspectImage(engine, spec.image, deadline);
     return info && factsOf(info);
@@ -59,16 +65,19 @@ export async function findImage(engine: Engine, spec: ServerSpec, deadline: Dead
 /** The image's digest, or of a package the version and integrity: an image of it may be made again at any time. */
 export async function identifyImage(engine: Engine, spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
   const image = await findImage(engine, spec, deadline);
+  if (isCodeRef(spec.image)) return image && spec.image;
   return image?.ownsCommand ? `npm ${image.labels[NPM.version]} ${image.labels[NPM.integrity]}` : image?.id;
 }
 
-/** Makes the image of the spec ready. For a range or tag the registry is asked, so that `latest` means the latest. */
+/** Makes the image of the spec ready; `dataDir` has the sources of created servers. For a range or tag the registry is asked, so that `latest` means the latest. */
 export async function ensureImage(
   engine: Engine,
   spec: ServerSpec,
+  dataDir: string,
   report: Report,
   deadline: Deadline,
 ): Promise<ImageFacts> {
+  if (isCodeRef(spec.image)) return codeFacts(await ensureCodeImage(engine, spec.image, dataDir, report, deadline));
   if (isNpmRef(spec.image)) return ensureNpmImage(engine, parseNpmRef(spec.image), binOf(spec), report, deadline);
   const found = await inspectImage(engine, spec.image, deadline);
   if (found) return factsOf(found);
@@ -206,12 +215,19 @@ function factsOf({ Id: id, Config: config }: ImageInfo): ImageFacts {
   };
 }
 
-/** An npm image has no program but the package: the bridge's own executable, as a Bun, runs it. */
 function npmFacts(info: ImageInfo): ImageFacts {
-  const facts = factsOf(info);
+  return programFacts(info, info.Config?.Labels?.[NPM.entry] ?? "");
+}
+
+function codeFacts({ info, entry }: CodeImage): ImageFacts {
+  return programFacts(info, entry);
+}
+
+/** An image of ours has nothing but the program: the bridge's own executable, as a Bun, runs it. */
+function programFacts(info: ImageInfo, entry: string): ImageFacts {
   return {
-    ...facts,
-    entrypoint: [...LAUNCH, ...BUN_RUN_FLAGS, facts.labels[NPM.entry] ?? ""],
+    ...factsOf(info),
+    entrypoint: [...LAUNCH, ...BUN_RUN_FLAGS, entry],
     user: NOBODY,
     workdir: APP,
     ownEnv: { HOME: "/tmp", BUN_BE_BUN: "1" },

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { BRIDGE_ENV, BRIDGE_PORT } from "../../../bridge/wire.ts";
+import { dataDir } from "../../base/data-dir.ts";
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import { archiveOf, entriesOf } from "../../docker/archive.ts";
@@ -40,7 +41,7 @@ export async function wrapImage(
 ): Promise<string> {
   const { image, tag, args } = request;
   const spec = v.parse(serverSpec, { name: nameOfRef(image), image });
-  const facts = await ensureImage(engine, spec, report, deadline);
+  const facts = await ensureImage(engine, spec, dataDir(), report, deadline);
   if (facts.entrypoint[0] === LAUNCH[0] && facts.entrypoint.includes("bridge")) {
     throw new Fault("invalid", `${image} has a bridge in it already`, {
       hint: "Wrap the image that it was made from.",

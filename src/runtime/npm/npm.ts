@@ -37,7 +37,7 @@ export interface NpmInstalled extends NpmVersion {
 }
 
 /** For whom native parts (optional dependencies) are chosen, in npm's words; this machine where absent. */
-interface NpmPlatform {
+export interface NpmPlatform {
   os: "linux" | "darwin" | "win32";
   cpu: "x64" | "arm64";
   /** The injected C library is glibc. */
@@ -130,7 +130,7 @@ export async function installNpm(
   return { ...version, folder, entry };
 }
 
-const INSTALL_FLAGS = [
+export const INSTALL_FLAGS = [
   "--ignore-scripts",
   "--no-progress",
   "--no-env-file",
@@ -140,7 +140,7 @@ const INSTALL_FLAGS = [
   "--backend=copyfile",
 ];
 
-function platformFlags(platform: NpmPlatform | undefined): string[] {
+export function platformFlags(platform: NpmPlatform | undefined): string[] {
   if (!platform) return [];
   const flags = [`--os=${platform.os}`, `--cpu=${platform.cpu}`];
   return platform.libc ? [...flags, `--libc=${platform.libc}`] : flags;

@@ -2,9 +2,11 @@
 import { join, posix } from "node:path";
 import { BRIDGE_ENV } from "../../../bridge/wire.ts";
 import { COMPILED, VERSION } from "../../base/version.ts";
+import { isCodeRef } from "../../model/code.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { execProgram } from "../exec-ref.ts";
-import { BUN_RUN_FLAGS, isNpmRef, type NpmInstalled } from "../npm/npm.ts";
+import type { CodeInstalled } from "../npm/code.ts";
+import { BUN_RUN_FLAGS, isNpmRef } from "../npm/npm.ts";
 import { FAMILY_VARIABLE } from "./identity.ts";
 import type { ProcessFolder, ProcessPlan, ProcessRecord } from "./record.ts";
 import type { Gap } from "../runtime.ts";
@@ -20,13 +22,15 @@ export function selfCommand(): string[] {
   return COMPILED ? [process.execPath] : [process.execPath, ...BUN_RUN_FLAGS, join(import.meta.dir, "../../main.ts")];
 }
 
-/** `program` is the installed package, or the path of the program of `exec:`. */
-export function planOf(spec: ServerSpec, program: NpmInstalled | string, leaseMs: number): ProcessPlan {
+/** `program` is the installed package or source, or the path of the program of `exec:`. */
+export function planOf(spec: ServerSpec, program: CodeInstalled | string, leaseMs: number): ProcessPlan {
   const args = spec.args ?? [];
-  const npm = typeof program !== "string";
+  const installed = typeof program !== "string";
   return {
-    argv: npm ? [process.execPath, ...BUN_RUN_FLAGS, join(program.folder, program.entry), ...args] : [program, ...args],
-    env: { ...spec.env, ...(npm ? { BUN_BE_BUN: "1" } : {}) },
+    argv: installed
+      ? [process.execPath, ...BUN_RUN_FLAGS, join(program.folder, program.entry), ...args]
+      : [program, ...args],
+    env: { ...spec.env, ...(installed ? { BUN_BE_BUN: "1" } : {}) },
     ...(spec.workdir === undefined ? {} : { cwd: spec.workdir }),
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
@@ -88,7 +92,7 @@ function impossible(spec: ServerSpec): Gap[] {
   ];
   const program = execProgram(spec.image);
   const found: Gap[] = [];
-  if (program === undefined && !isNpmRef(spec.image)) {
+  if (program === undefined && !isNpmRef(spec.image) && !isCodeRef(spec.image)) {
     found.push(
       ...gap(
         "image",

@@ -11,7 +11,10 @@ import { type Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { execProgram } from "../exec-ref.ts";
-import { isNpmRef, type NpmInstalled, npmBin } from "../npm/npm.ts";
+import { isCodeRef } from "../../model/code.ts";
+import type { CodeInstalled } from "../npm/code.ts";
+import { isNpmRef, npmBin } from "../npm/npm.ts";
+import { CodeBuilds } from "./code.ts";
 import { endWithin, isAlive, signalProcess } from "./identity.ts";
 import { readLog } from "./log.ts";
 import { NpmCache } from "./npm.ts";
@@ -47,6 +50,7 @@ export class ProcessRuntime implements Runtime {
   readonly kind = "process";
   private readonly root: string;
   private readonly npm: NpmCache;
+  private readonly code: CodeBuilds;
   /** Resolved and replaced at every change made here. */
   private changed = Promise.withResolvers<void>();
   /** By instance id: the start that is under way. */
@@ -55,6 +59,7 @@ export class ProcessRuntime implements Runtime {
   constructor({ dataDir }: ProcessOptions) {
     this.root = join(dataDir, "process");
     this.npm = new NpmCache(join(dataDir, "npm"));
+    this.code = new CodeBuilds(dataDir);
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
@@ -92,11 +97,13 @@ export class ProcessRuntime implements Runtime {
     inTime(deadline, `preparing ${spec.name}`);
     refuseImpossible(spec);
     if (isNpmRef(spec.image)) await this.npm.ensure(spec.image, npmBin(spec), report, deadline);
+    else if (isCodeRef(spec.image)) await this.code.ensure(spec.image, report, deadline);
     else executable(spec);
   }
 
   async identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
     inTime(deadline, `looking at ${spec.name}`);
+    if (isCodeRef(spec.image)) return (await this.code.installed(spec.image)) && spec.image;
     if (!isNpmRef(spec.image)) return programIdentity(executable(spec));
     const installed = await this.npm.installed(spec.image, npmBin(spec));
     return installed && `npm ${installed.version} ${installed.integrity}`;
@@ -212,6 +219,7 @@ export class ProcessRuntime implements Runtime {
       if (path.includes(`/linkspan-${instance}-`)) rmSync(path, { recursive: true, force: true });
     }
     await this.npm.clean();
+    await this.code.clean();
   }
 
   /** Servers go on; whoever watches must abort. */
@@ -224,9 +232,11 @@ export class ProcessRuntime implements Runtime {
     return this.instance(id);
   }
 
-  private async programOf(spec: ServerSpec): Promise<NpmInstalled | string> {
-    if (!isNpmRef(spec.image)) return executable(spec);
-    const installed = await this.npm.installed(spec.image, npmBin(spec));
+  private async programOf(spec: ServerSpec): Promise<CodeInstalled | string> {
+    const isCode = isCodeRef(spec.image);
+    if (!isCode && !isNpmRef(spec.image)) return executable(spec);
+    const { image } = spec;
+    const installed = await (isCode ? this.code.installed(image) : this.npm.installed(image, npmBin(spec)));
     if (installed) return installed;
     throw new Fault("not-found", `${spec.image} is not installed`, { hint: "prepare the server before creating it" });
   }
