@@ -1,7 +1,7 @@
 /** Volumes of a container as tools take them → mounts. A bind is judged by its canonical path, at the moment of creating. */
 import { realpath } from "node:fs/promises";
 import { homedir } from "node:os";
-import { isAbsolute, join, posix } from "node:path";
+import { isAbsolute, join, posix, resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { contains, overlaps, refusal } from "../docker/bind-rules.ts";
@@ -137,10 +137,7 @@ export async function allowedPath(
   const protectedPaths = await Promise.all([...secret, settings.dataDir, ...socketOf(endpoint)].map(known));
   const blocked = (await Promise.all(settings.mountBlocklist.map(known))).find((one) => overlaps(path, one));
   const reason = blocked ? `${blocked} is on the blocklist` : refusal(path, readOnly, protectedPaths);
-  if (reason)
-    throw new Fault("forbidden", `${shown(source, path)} is not mounted: ${reason}`, {
-      hint: "Mount a folder with just the files that are needed.",
-    });
+  if (reason) throw notMounted(shown(source, path), reason);
   const allowed = await Promise.all(settings.mountAllowlist.map(known));
   if (allowed.length === 0 && !readOnly)
     throw new Fault("forbidden", `${shown(source, path)} is not mounted writable: no folder is allowed for that`, {
@@ -157,11 +154,20 @@ async function canonical(source: string): Promise<string> {
   try {
     return await realpath(source);
   } catch (cause) {
+    // What is protected is not told whether it exists.
+    const reason = refusal(resolve(source), true, []);
+    if (reason) throw notMounted(source, reason);
     throw new Fault("invalid", `the path ${source} does not exist or cannot be read`, {
       hint: "A bind needs an existing path of this machine.",
       cause,
     });
   }
+}
+
+function notMounted(what: string, reason: string): Fault {
+  return new Fault("forbidden", `${what} is not mounted: ${reason}`, {
+    hint: "Mount a folder with just the files that are needed.",
+  });
 }
 
 function known(path: string): Promise<string> {

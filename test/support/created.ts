@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
-import { listContainers } from "../../src/docker/containers.ts";
+import { inspectContainer, listContainers } from "../../src/docker/containers.ts";
 import { engine } from "./engine.ts";
 import { type ToolsetClient, toolsetClient, type ToolsetOptions } from "./toolset-client.ts";
 import { until } from "./until.ts";
@@ -70,11 +70,9 @@ export async function processesOf(dataDir: string): Promise<string[]> {
 /** What every created server's container must be. */
 export async function isolated(ids: string[]): Promise<void> {
   expect(ids).toHaveLength(1);
-  const response = await fetch(`http://engine/containers/${ids[0]}/json`, { unix: "/var/run/docker.sock" });
-  const { HostConfig: host, Config: config } = (await response.json()) as {
-    HostConfig: Record<string, unknown>;
-    Config: Record<string, unknown>;
-  };
+  const info = await inspectContainer(engine(), ids[0] ?? "", Deadline.in(10_000));
+  const host: Record<string, unknown> = { ...info?.HostConfig };
+  const config: Record<string, unknown> = { ...info?.Config };
   expect(host).toMatchObject({ ReadonlyRootfs: true, CapDrop: ["ALL"], Privileged: false, PidsLimit: 128 });
   expect(host.Memory).toBe(512 * 1024 ** 2);
   expect(host.Binds ?? []).toEqual([]);

@@ -2,16 +2,19 @@
  * `npm test`: makes sure that an engine answers (the one that is there, else a private one), runs every test file and
  * ends with the line `N passed, N failed, N skipped`. Arguments go to `bun test` (a folder, a file, `-t NAME`).
  */
+import { availableParallelism } from "node:os";
 import { startEngine } from "./private-engine.ts";
 
 /** The whole run. */
 const RUN_MS = 40 * 60_000;
+/** More than there are processors: most tests wait for processes, engines and deadlines of theirs. */
+const WORKERS = availableParallelism() + 2;
 /** For one test, unless it names its own. */
 const TEST_MS = 60_000;
 
 const engine = await startEngine();
 process.stderr.write(`${engine.note}\n`);
-const options = [`--timeout=${TEST_MS}`, "--parallel", "--only-failures"];
+const options = [`--timeout=${TEST_MS}`, `--parallel=${WORKERS}`, "--only-failures"];
 const child = Bun.spawn([process.execPath, "test", ...options, ...process.argv.slice(2)], {
   env: { ...process.env, ...(engine.host ? { DOCKER_HOST: engine.host } : {}) },
   stdin: "ignore",
