@@ -17,7 +17,7 @@ const INTRODUCTION = `# Tools
 
 \`linkspan mcp --toolset docker\` serves these tools to an MCP client; \`linkspan mcp --toolset docker,compact\` the same ones
 in a form for small context windows: one tool for each category, with the action as an argument. [Safety](safety.md) says
-who may call what. \`--toolset create\` (or \`docker,create\`) serves those about [created servers](created-servers.md), at the end. This page is made from the tools themselves; every example is run by a test.`;
+who may call what. \`--toolset create\` (or \`docker,create\`) serves those about [created servers](created-servers.md), at the end. This page is made from the tools themselves; a test calls each of the Docker tools with its example.`;
 
 /** Tokens of the list as a model's context gets it (o200k). */
 export function tokensOf(list: unknown): number {
