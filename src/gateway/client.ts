@@ -13,10 +13,9 @@ import { similar } from "../base/similar.ts";
 import { VERSION } from "../base/version.ts";
 import { type ToolResult, type ToolView, toolResult, toolView } from "../model/rest.ts";
 import type { Session } from "../transport/session.ts";
+import type { Era } from "./exchange.ts";
 import { faultOf, RPC, rpcCode } from "./faults.ts";
 import { endFault, SessionTransport } from "./session-transport.ts";
-
-export type Era = "legacy" | "modern";
 
 const MODERN_VERSION = "2026-07-28";
 /** A server that says nothing to its first request for this long does not work. */

@@ -8,7 +8,8 @@ import { START_MS, type ToolResult, type ToolView } from "../model/rest.ts";
 import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
 import { dialSession, type Session } from "../transport/session.ts";
 import type { Whereabouts } from "../transport/session-events.ts";
-import type { Era, McpClient, Waiting } from "./client.ts";
+import type { McpClient, Waiting } from "./client.ts";
+import type { Era } from "./exchange.ts";
 
 /** A bridge that runs accepts at once. */
 const DIAL_MS = 5_000;
