@@ -93,8 +93,11 @@ export interface Exchange {
   progress?(step: { progress: number; total?: number; message?: string }): void;
   /** Absent where the client wants no log messages. `level` is the least severe one it wants (RFC 5424 names). */
   log?: { level: string; tell(params: Params): void };
-  /** Puts a question to the client; absent where it cannot be reached. Rejects with an `RpcFault`. */
-  ask?(question: Question): Promise<Params>;
+  /**
+   * Puts a question to the client; absent where it cannot be reached. Rejects with an `RpcFault`. The signal: the server
+   * does not wait for the answer any longer.
+   */
+  ask?(question: Question, signal: AbortSignal): Promise<Params>;
   /** The client takes `input_required` itself, so a modern server's rounds pass through. */
   rounds: boolean;
   /** A modern client's answers to the round before, and the server's own state, byte for byte. */
