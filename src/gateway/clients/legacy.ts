@@ -180,7 +180,7 @@ export class LegacyConversation {
       ...progressTo(progressToken(params), emit),
       ...logTo(this.level, emit),
       ask: (question, takenBack) =>
-        this.questions.ask(question, capabilities, id, takenBack ? AbortSignal.any([signal, takenBack]) : signal),
+        this.questions.ask(question, capabilities, id, AbortSignal.any([signal, takenBack])),
       rounds: false,
     };
   }

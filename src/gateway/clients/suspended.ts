@@ -51,22 +51,22 @@ export class Call {
   readonly tellLog = (params: Params): void => this.round?.log?.tell(params);
 
   /** As `Exchange.ask`; `declared`: the client's capabilities. */
-  ask(question: Question, declared: Params, signal?: AbortSignal): Promise<Params> {
+  ask(question: Question, declared: Params, signal: AbortSignal): Promise<Params> {
     const missing = missingCapability(question, declared);
     if (missing !== undefined) return refuse(CODE.methodNotFound, `the client has not declared ${missing}`);
     if (this.rounds >= ROUNDS_MAX) return refuse(CODE.internal, `the call has asked in ${ROUNDS_MAX} rounds already`);
-    if (signal?.aborted || this.signal.aborted) return refuse(CODE.internal, "the question was taken back");
+    if (signal.aborted || this.signal.aborted) return refuse(CODE.internal, "the question was taken back");
     const key = `q${(this.count += 1)}`;
     return new Promise((resolve, reject) => {
       const over = () => {
         this.pending.delete(key);
-        signal?.removeEventListener("abort", takeBack);
+        signal.removeEventListener("abort", takeBack);
       };
       const takeBack = () => {
         over();
         reject(new RpcFault({ code: CODE.internal, message: "the question was taken back" }));
       };
-      signal?.addEventListener("abort", takeBack, { once: true });
+      signal.addEventListener("abort", takeBack, { once: true });
       this.pending.set(key, {
         question: modernQuestion(question),
         resolve: (result) => (over(), resolve(result)),

@@ -88,7 +88,10 @@ test("a cancelled request aborts its exchange and is not answered", async () => 
 
 test("a question has an id of ours, and only its answer counts, once", async () => {
   const upstream = new FakeUpstream("legacy", async (exchange) => {
-    const given = await exchange.ask?.({ method: "elicitation/create", params: { message: "May I?" } });
+    const given = await exchange.ask?.(
+      { method: "elicitation/create", params: { message: "May I?" } },
+      exchange.signal,
+    );
     return text("legacy", JSON.stringify(given));
   });
   await using client = new RawClient(upstream);
@@ -123,7 +126,7 @@ test("a question that is taken back, or whose call is cancelled, is cancelled at
 test("what the client has not declared, it is not asked; what its version does not have, it cannot declare", async () => {
   const upstream = new FakeUpstream("modern", async (exchange) => {
     const mode = exchange.params.name === "url" ? { mode: "url", url: "https://a.example" } : {};
-    const asked = exchange.ask?.({ method: "elicitation/create", params: { message: "?", ...mode } });
+    const asked = exchange.ask?.({ method: "elicitation/create", params: { message: "?", ...mode } }, exchange.signal);
     return text("modern", String(await asked?.catch((error: RpcFault) => error.error.code)));
   });
   const code = async (version: string, capabilities: unknown, name: string) => {
