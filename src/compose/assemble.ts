@@ -1,111 +1,63 @@
 /** The parts of a project, put together: names, profiles, and whether all that is referred to is there. */
-import { basename, isAbsolute, resolve } from "node:path";
-import { Fault } from "../base/fault.ts";
+import { isAbsolute } from "node:path";
 import { ISOLATED_DRIVERS, NETWORK_OPTIONS, PRIVILEGED_DRIVERS } from "../docker/network-rules.ts";
 import { driverOptions } from "../docker/volume-rules.ts";
 import * as v from "valibot";
-import type { Loader, Part } from "./load.ts";
+import type { Loader } from "./load.ts";
 import { inOrder } from "./order.ts";
+import type { Part } from "./part.ts";
 import type { Network, Project, Service, Volume } from "./project.ts";
 import type { ParsedFile, ParsedNetwork, ParsedVolume } from "./schema.ts";
 import type { ParsedService } from "./service-schema.ts";
 
-export async function assemble(loader: Loader, parts: readonly Part[]): Promise<Project | undefined> {
-  const [root] = parts;
-  if (!root) return undefined;
-  const name = projectName(loader, root);
-  const services = new Map<string, { part: Part; service: Service }>();
-  for (const part of parts) {
-    for (const key of Object.keys(part.document.services)) {
-      const parsed = await loader.service(part, key);
-      const service = parsed && (await finished(loader, part, name, key, parsed));
-      if (!service) continue;
-      if (services.has(key)) loader.fail(part, ["services", key], "a file that is included has this service, too");
-      services.set(key, { part, service });
-    }
+export async function assemble(loader: Loader, root: Part): Promise<Project | undefined> {
+  const { name } = loader;
+  const { document } = root;
+  const services = new Map<string, Service>();
+  for (const [key, parsed] of Object.entries(document.services)) {
+    const service = await finished(loader, root, name, key, parsed);
+    if (service) services.set(key, service);
   }
-  const networks = gather(
-    loader,
-    parts,
-    "networks",
-    (part) => part.document.networks,
-    (network, part, key) => networkOf(loader, network, part, name, key),
-  );
-  const volumes = gather(
-    loader,
-    parts,
-    "volumes",
-    (part) => part.document.volumes,
-    (volume, part, key) => volumeOf(volume, part, name, key),
-  );
+  const networks = each(document.networks, (network, key) => networkOf(loader, network, root, name, key));
+  const volumes = each(document.volumes, (volume, key) => volumeOf(volume, root, name, key));
   const active = activeOf(loader, services);
   const used = [...services].filter(([key]) => active.has(key));
-  if (used.some(([, { service }]) => "default" in service.networks) && !networks.has("default"))
-    networks.set("default", {
-      ...networkOf(loader, { ...NETWORK }, root, name, "default"),
-    });
+  if (used.some(([, service]) => "default" in service.networks) && !networks.has("default"))
+    networks.set("default", networkOf(loader, {}, root, name, "default"));
   const project: Project = {
     name,
     folder: root.folder,
-    files: root.path === undefined ? [] : [root.path],
-    services: new Map(used.map(([key, { service }]) => [key, service])),
+    files: loader.request.files.flatMap(({ path }) => path ?? []),
+    services: new Map(used),
     inactive: new Set([...services.keys()].filter((key) => !active.has(key))),
     networks,
     volumes,
-    secrets: gather(
-      loader,
-      parts,
-      "secrets",
-      (part) => part.document.secrets,
-      (file, part, key) => fileOf(loader, file, part, ["secrets", key]),
-    ),
-    configs: gather(
-      loader,
-      parts,
-      "configs",
-      (part) => part.document.configs,
-      (file, part, key) => fileOf(loader, file, part, ["configs", key]),
-    ),
+    secrets: each(document.secrets, (file, key) => fileOf(loader, file, root, ["secrets", key])),
+    configs: each(document.configs, (file, key) => fileOf(loader, file, root, ["configs", key])),
     hidden: hiddenOf(loader, name, [...services.keys(), ...networks.keys(), ...volumes.keys()]),
     remarks: loader.unset.map((one) => `The variable ${one} is not set; nothing stands in its place.`),
   };
-  for (const [key, { part, service }] of used) check(loader, part, key, service, project);
+  for (const [key, service] of used) check(loader, root, key, service, project);
+  const names = new Set<string>();
+  for (const [key, { container_name: own }] of used) {
+    if (own !== undefined && names.has(own))
+      loader.fail(root, ["services", key, "container_name"], "another service has this container_name, too");
+    names.add(own ?? "");
+  }
   if (loader.findings.length > 0) return undefined;
   const circle = inOrder(project).circle;
   if (circle) return loader.fail(root, ["services", circle, "depends_on"], "services wait for each other in a circle");
   return project;
 }
 
+function each<I, T>(items: Record<string, I>, make: (item: I, key: string) => T): Map<string, T> {
+  return new Map(Object.entries(items).map(([key, item]) => [key, make(item, key)]));
+}
+
 /** Short values that are parts of names in the file would make the names unreadable, and nothing more secret. */
 function hiddenOf({ hidden }: Loader, project: string, names: readonly string[]): Set<string> {
   const seen = [project, ...names];
   return new Set([...hidden].filter((value) => value.length >= 8 || !seen.some((name) => name.includes(value))));
-}
-
-const NETWORK: ParsedNetwork = {
-  external: false,
-  driver_opts: {},
-  internal: false,
-  attachable: false,
-  enable_ipv6: false,
-  labels: {},
-};
-
-function projectName(loader: Loader, { document, folder }: Part): string {
-  const asked =
-    loader.request.projectName ??
-    loader.lookup("COMPOSE_PROJECT_NAME") ??
-    document.name ??
-    (folder === undefined
-      ? undefined
-      : basename(folder)
-          .toLowerCase()
-          .replace(/[^a-z0-9_-]/g, "")
-          .replace(/^[_-]+/, ""));
-  if (asked !== undefined && /^[a-z0-9][a-z0-9_-]{0,62}$/.test(asked)) return asked;
-  throw new Fault("invalid", asked === undefined ? "the project has no name" : "the project's name is not valid", {
-    hint: "Give project_name, or write name: at the top of the file: lower-case letters, digits, - and _.",
-  });
 }
 
 async function finished(
@@ -133,26 +85,10 @@ async function finished(
   };
 }
 
-function gather<I, T>(
-  loader: Loader,
-  parts: readonly Part[],
-  kind: string,
-  itemsOf: (part: Part) => Record<string, I>,
-  make: (item: I, part: Part, key: string) => T,
-): Map<string, T> {
-  const found = new Map<string, T>();
-  for (const part of parts) {
-    for (const [key, item] of Object.entries(itemsOf(part))) {
-      if (found.has(key)) loader.fail(part, [kind, key], "a file that is included has this name, too");
-      found.set(key, make(item, part, key));
-    }
-  }
-  return found;
-}
-
 function networkOf(loader: Loader, network: ParsedNetwork, { source }: Part, project: string, key: string): Network {
   const path = ["networks", key];
-  const { driver = "bridge", driver_opts, external, name = external ? key : `${project}_${key}` } = network;
+  const { driver = "bridge", driver_opts = {}, external = false } = network;
+  const name = network.name ?? (external ? key : `${project}_${key}`);
   const isolated = v.is(v.picklist(ISOLATED_DRIVERS), driver);
   const privileged = loader.request.allowPrivileged && v.is(v.picklist(PRIVILEGED_DRIVERS), driver);
   if (!isolated && !privileged)
@@ -167,11 +103,13 @@ function networkOf(loader: Loader, network: ParsedNetwork, { source }: Part, pro
     );
   if (external && ["host", "bridge", "none"].includes(name))
     source.find("forbidden", path, "the engine's own networks are not joined", "Leave it out.");
-  return { ...network, name };
+  const { internal = false, attachable = false, enable_ipv6 = false, labels = {} } = network;
+  return { ...network, name, driver_opts, external, internal, attachable, enable_ipv6, labels };
 }
 
 function volumeOf(volume: ParsedVolume, { source }: Part, project: string, key: string): Volume {
-  const { driver = "local", driver_opts, external, name = external ? key : `${project}_${key}` } = volume;
+  const { driver = "local", driver_opts = {}, external = false, labels = {} } = volume;
+  const name = volume.name ?? (external ? key : `${project}_${key}`);
   if (driver !== "local")
     source.find("forbidden", ["volumes", key, "driver"], "only the engine's own volumes are allowed", "Use local.");
   const parsed = v.safeParse(driverOptions, driver_opts);
@@ -182,7 +120,7 @@ function volumeOf(volume: ParsedVolume, { source }: Part, project: string, key: 
       "these options make the volume a window onto the host",
       "Allowed is type: tmpfs, with o: size, uid, gid and mode.",
     );
-  return { ...volume, driver_opts: parsed.success ? definedOnly(parsed.output) : {}, name };
+  return { ...volume, name, external, labels, driver_opts: parsed.success ? definedOnly(parsed.output) : {} };
 }
 
 function definedOnly(options: Record<string, string | undefined>): Record<string, string> {
@@ -191,8 +129,10 @@ function definedOnly(options: Record<string, string | undefined>): Record<string
   return defined;
 }
 
-/** A file's path becomes absolute, a variable's value the content. */
+/** A variable's value becomes the content. */
 function fileOf(loader: Loader, file: ParsedFile, part: Part, path: string[]): ParsedFile {
+  const ways = [file.file, file.content, file.environment].filter((one) => one !== undefined);
+  if (ways.length !== 1) loader.fail(part, path, "expected one of file, content and environment");
   if (file.environment !== undefined) {
     const content = loader.lookup(file.environment);
     if (content === undefined) loader.fail(part, path, `the variable ${file.environment} is not set`);
@@ -200,26 +140,26 @@ function fileOf(loader: Loader, file: ParsedFile, part: Part, path: string[]): P
     return { ...file, content: content ?? "" };
   }
   if (file.content !== undefined) loader.hidden.add(file.content);
-  if (file.file === undefined || isAbsolute(file.file)) return file;
-  if (part.folder === undefined) loader.fail(part, path, "a text by itself has no files beside it");
-  return { ...file, file: resolve(part.folder ?? "/", file.file) };
+  if (file.file !== undefined && !isAbsolute(file.file))
+    loader.fail(part, path, "a text by itself has no files beside it");
+  return file;
 }
 
-function activeOf(loader: Loader, services: ReadonlyMap<string, { service: Service }>): Set<string> {
+function activeOf(loader: Loader, services: ReadonlyMap<string, Service>): Set<string> {
   const { profiles, services: named = [] } = loader.request;
   const wanted = new Set([...profiles, ...(loader.lookup("COMPOSE_PROFILES") ?? "").split(",")]);
   const active = new Set<string>();
   const activate = (name: string) => {
-    const service = services.get(name)?.service;
+    const service = services.get(name);
     if (!service || active.has(name)) return;
     active.add(name);
     for (const [other, { required }] of Object.entries(service.depends_on)) {
-      const without = (services.get(other)?.service.profiles ?? []).length === 0;
+      const without = (services.get(other)?.profiles ?? []).length === 0;
       // What is named brings what it needs; else a profile that is not active keeps its services out.
       if (required && (without || named.includes(name))) activate(other);
     }
   };
-  for (const [name, { service }] of services) {
+  for (const [name, service] of services) {
     const own = service.profiles ?? [];
     if (own.length === 0 || wanted.has("*") || own.some((profile) => wanted.has(profile)) || named.includes(name))
       activate(name);
@@ -241,6 +181,22 @@ function check(loader: Loader, part: Part, name: string, service: Service, proje
     if (type === "volume" && source !== undefined && !project.volumes.has(source)) absent("volumes", "volume", source);
   for (const { source } of service.secrets ?? []) if (!project.secrets.has(source)) absent("secrets", "secret", source);
   for (const { source } of service.configs ?? []) if (!project.configs.has(source)) absent("configs", "config", source);
+  const { deploy, scale } = service;
+  const twice: [string, unknown, string, unknown][] = [
+    ["scale", scale, "deploy.replicas", deploy?.replicas],
+    ["mem_limit", service.mem_limit, "deploy.resources.limits.memory", deploy?.resources?.limits?.memory],
+    ["cpus", service.cpus, "deploy.resources.limits.cpus", deploy?.resources?.limits?.cpus],
+    ["pids_limit", service.pids_limit, "deploy.resources.limits.pids", deploy?.resources?.limits?.pids],
+    [
+      "mem_reservation",
+      service.mem_reservation,
+      "deploy.resources.reservations.memory",
+      deploy?.resources?.reservations?.memory,
+    ],
+  ];
+  for (const [field, one, otherField, other] of twice)
+    if (one !== undefined && other !== undefined && one !== other)
+      loader.fail(part, [...path, field], `it differs from ${otherField}`);
   if (service.container_name !== undefined && service.replicas > 1)
     loader.fail(part, [...path, "container_name"], "several containers cannot have one name");
 }

@@ -8,7 +8,8 @@ type Json = Record<string, unknown>;
 
 /** Everything, values of variables included: for comparing, not for showing. */
 export function configOf(project: Project): Json {
-  const { name, services, networks, volumes, secrets, configs } = project;
+  const { name, services } = project;
+  const { networks, volumes, secrets, configs } = usedOf(project);
   return compact({
     name,
     services: mapped(services, (service) => serviceConfig(service)),
@@ -23,7 +24,7 @@ export function configOf(project: Project): Json {
         attachable: attachable || undefined,
         enable_ipv6: rest.enable_ipv6 || undefined,
         labels: rest.labels,
-        ipam: ipam && { config: ipam.config },
+        ipam,
       }),
     ),
     volumes: mapped(volumes, ({ name: full, external, driver, driver_opts, labels }) => ({
@@ -36,6 +37,32 @@ export function configOf(project: Project): Json {
     secrets: mapped(secrets, (file, key) => fileConfig(project, file, key)),
     configs: mapped(configs, (file, key) => fileConfig(project, file, key)),
   });
+}
+
+/** What no service uses is not made, and not shown. */
+function usedOf({ services, networks, volumes, secrets, configs }: Project) {
+  const all = [...services.values()];
+  const sources = (uses: readonly { source?: string | undefined }[] = []) => uses.map(({ source = "" }) => source);
+  const only = <T>(items: ReadonlyMap<string, T>, keys: string[]) =>
+    new Map([...items].filter(([key]) => keys.includes(key)));
+  return {
+    networks: only(
+      networks,
+      all.flatMap((service) => Object.keys(service.networks)),
+    ),
+    volumes: only(
+      volumes,
+      all.flatMap((service) => sources(service.volumes)),
+    ),
+    secrets: only(
+      secrets,
+      all.flatMap((service) => sources(service.secrets)),
+    ),
+    configs: only(
+      configs,
+      all.flatMap((service) => sources(service.configs)),
+    ),
+  };
 }
 
 /** The same for everybody's eyes: what environments and build arguments say, and whatever came out of a variable, is `***`. */
@@ -68,21 +95,13 @@ function hideIn(value: unknown, hidden: ReadonlySet<string>): unknown {
 
 function serviceConfig(service: Service): Json {
   const { healthcheck: check, build, replicas, name: _, image, ...rest } = service;
-  const {
-    stop_grace_period,
-    extra_hosts,
-    develop: _develop,
-    attach: _attach,
-    scale,
-    command,
-    entrypoint,
-    ...plain
-  } = rest;
+  const { stop_grace_period, extra_hosts, develop: _develop, scale, command, entrypoint, ...plain } = rest;
   return {
     ...plain,
-    ...(build
-      ? { build: { dockerfile: build.dockerfile_inline === undefined ? "Dockerfile" : undefined, ...build } }
-      : {}),
+    ...(build ? { build: buildConfig(build) } : {}),
+    ...texts(plain, ["mem_limit", "mem_reservation", "shm_size"]),
+    ...Object.fromEntries(SWITCHES.map((field) => [field, plain[field] || undefined])),
+    deploy: plain.deploy && deployConfig(plain.deploy),
     ...(build && image.endsWith(`-${service.name}`) ? {} : { image }),
     command: command ?? null,
     entrypoint: entrypoint ?? null,
@@ -98,13 +117,14 @@ function serviceConfig(service: Service): Json {
         { condition, required, ...(restart ? { restart } : {}) },
       ]),
     ),
-    volumes: service.volumes?.map(({ type, source, target, read_only, nocopy, tmpfs }) => ({
+    volumes: service.volumes?.map(({ type, source, target, read_only, nocopy, bind, tmpfs }) => ({
       type,
       source,
       target,
       read_only: read_only || undefined,
       ...(nocopy ? { volume: { nocopy } } : {}),
-      ...(tmpfs ? { tmpfs } : {}),
+      bind,
+      ...(tmpfs ? { tmpfs: { ...tmpfs, ...texts(tmpfs, ["size"]) } } : {}),
     })),
     ports: service.ports?.map((port) => ({ mode: "ingress", ...port })),
     healthcheck: check && {
@@ -112,15 +132,44 @@ function serviceConfig(service: Service): Json {
       interval: span(check.interval),
       timeout: span(check.timeout),
       start_period: span(check.start_period),
+      start_interval: span(check.start_interval),
     },
     stop_grace_period: span(stop_grace_period),
     extra_hosts:
-      extra_hosts && Object.entries(extra_hosts).flatMap(([host, list]) => list.map((address) => `${host}=${address}`)),
-    mem_limit: plain.mem_limit === undefined ? undefined : String(plain.mem_limit),
+      extra_hosts &&
+      Object.entries(extra_hosts)
+        .flatMap(([host, list]) => list.map((address) => `${host}=${address}`))
+        .toSorted(),
     ...(scale === undefined ? {} : { scale: replicas }),
-    secrets: service.secrets?.map(useOf),
+    secrets: service.secrets?.map((use) => useOf({ ...use, target: use.target ?? `/run/secrets/${use.source}` })),
     configs: service.configs?.map(useOf),
   };
+}
+
+/** Shown only where they are on. */
+const SWITCHES = ["read_only", "privileged", "tty", "stdin_open"] as const;
+
+function buildConfig({ args, ...build }: NonNullable<Service["build"]>): Json {
+  const given = Object.entries(args).filter(([, value]) => value !== null);
+  const dockerfile = build.dockerfile_inline === undefined ? "Dockerfile" : undefined;
+  return { dockerfile, ...build, args: Object.fromEntries(given) };
+}
+
+function deployConfig({ resources, restart_policy: policy, ...deploy }: NonNullable<Service["deploy"]>): Json {
+  const limits = (found: { memory?: number | undefined } | undefined) =>
+    found && { ...found, ...texts(found, ["memory"]) };
+  return {
+    ...deploy,
+    resources: resources && { limits: limits(resources.limits), reservations: limits(resources.reservations) },
+    restart_policy: policy && { ...policy, delay: span(policy.delay), window: span(policy.window) },
+  };
+}
+
+/** Sizes are texts there. */
+function texts<T extends object>(fields: T, names: readonly (keyof T)[]): Json {
+  return Object.fromEntries(
+    names.flatMap((name) => (fields[name] === undefined ? [] : [[String(name), String(fields[name])]])),
+  );
 }
 
 function useOf({ source, target, mode }: FileUse): Json {

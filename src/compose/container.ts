@@ -31,7 +31,7 @@ export function containerPlan(
   ];
   const config: ContainerConfig = {
     Image: service.image,
-    Env: Object.entries(service.environment).map(([variable, value]) => `${variable}=${value}`),
+    Env: Object.entries(service.environment).map(([name, value]) => (value === null ? name : `${name}=${value}`)),
     Labels: { ...service.labels, ...labelsOf(project, service, number, imageId) },
     ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])),
     Tty: service.tty ?? false,
@@ -117,6 +117,7 @@ function healthOf(check: NonNullable<Service["healthcheck"]>): NonNullable<Conta
     ...(check.interval === undefined ? {} : { Interval: check.interval }),
     ...(check.timeout === undefined ? {} : { Timeout: check.timeout }),
     ...(check.start_period === undefined ? {} : { StartPeriod: check.start_period }),
+    ...(check.start_interval === undefined ? {} : { StartInterval: check.start_interval }),
     ...(check.retries === undefined ? {} : { Retries: check.retries }),
   };
 }

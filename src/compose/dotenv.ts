@@ -1,13 +1,13 @@
 /** `.env` files and those of `env_file`. Pure. */
 import { interpolate, type Lookup } from "./interpolate.ts";
 
-const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:=\s*(.*))?$/s;
+const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:(?:=|:(?=\s))\s*(.*))?$/s;
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", '"': '"', "\\": "\\", $: "$$" };
 
 export type Dotenv = { ok: true; values: Record<string, string> } | { ok: false; line: number; message: string };
 
 /**
- * `NAME=value` by lines: plain values end at ` #`, `'…'` is literal, `"…"` knows escapes; both may span lines. References
+ * `NAME=value` or `NAME: value` by lines: plain values end at ` #`, `'…'` is literal, `"…"` knows escapes; both may span lines. References
  * are replaced in all but `'…'`, by what stands above them or else by `outer`. A name alone takes its value from `outer`.
  */
 export function parseDotenv(text: string, outer: Lookup): Dotenv {
@@ -36,6 +36,20 @@ export function parseDotenv(text: string, outer: Lookup): Dotenv {
     values.set(name, value.text);
   }
   return { ok: true, values: Object.fromEntries(values) };
+}
+
+/** `format: raw`: everything after `=` as it stands, as `docker run --env-file` takes it. */
+export function parseRaw(text: string, outer: Lookup): Dotenv {
+  const values: Record<string, string> = {};
+  for (const line of text.replace(/^\uFEFF/, "").split(/\r?\n/)) {
+    const written = line.trimStart();
+    if (written === "" || written.startsWith("#")) continue;
+    const at = written.indexOf("=");
+    const name = at < 0 ? written : written.slice(0, at);
+    const value = at < 0 ? outer(name) : written.slice(at + 1);
+    if (value !== undefined) values[name] = value;
+  }
+  return { ok: true, values };
 }
 
 function valueOf(rest: string, quote: string | undefined, lookup: Lookup) {

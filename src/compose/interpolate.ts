@@ -54,21 +54,19 @@ function expand(work: Work, from: number, depth: number): { out: string; end: nu
     } else if (text.charAt(at + 1) === "$") {
       out += "$";
       at += 2;
-    } else {
-      const found = text.charAt(at + 1) === "{" ? braced(work, at, depth) : plain(work, at);
+    } else if (text.charAt(at + 1) === "{") {
+      const found = braced(work, at, depth);
       out += found.out;
       at = found.end;
+    } else {
+      const name = match(NAME, text, at + 1);
+      // A $ that begins no name is itself, as it is for the plugin.
+      out += name === undefined ? "$" : (valueOf(work, name) ?? missing(work, name));
+      at += 1 + (name ?? "").length;
     }
   }
   if (depth > 0) throw new Malformed(from, "a } is missing");
   return { out, end: at };
-}
-
-function plain(work: Work, at: number): { out: string; end: number } {
-  const name = match(NAME, work.text, at + 1);
-  if (name === undefined)
-    throw new Malformed(at, "a $ must be followed by a name or by {, and is written $$ to mean itself");
-  return { out: valueOf(work, name) ?? missing(work, name), end: at + 1 + name.length };
 }
 
 function braced(work: Work, at: number, depth: number): { out: string; end: number } {

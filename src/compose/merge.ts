@@ -1,6 +1,73 @@
-/** A service that extends another: its own fields over those of the other, by the specification's rules. Pure. */
-import type { ParsedService } from "./service-schema.ts";
-import { isRecord } from "./source.ts";
+/** What extends another service, or is laid over another file: its own fields over the other's, by the specification's rules. Pure. */
+import type { Part } from "./part.ts";
+import type { ParsedDocument, ParsedNetwork } from "./schema.ts";
+import type { Attachment, ParsedService } from "./service-schema.ts";
+import { isRecord, type Path } from "./source.ts";
+
+/** A file over another. Both have neither `extends` nor relative paths. */
+export function overlay(base: Part, over: Part): Part {
+  return {
+    ...base,
+    document: mergeDocuments(base.document, over.document, over.removed),
+    source: layered([over.source, base.source]),
+  };
+}
+
+/** Findings go where the path is written down. */
+export function layered(sources: readonly Part["source"][]): Part["source"] {
+  return {
+    has: (path) => sources.some((source) => source.has(path)),
+    find: (kind, path, message, hint) =>
+      (sources.find((source) => source.has(path)) ?? sources[0])?.find(kind, path, message, hint),
+  };
+}
+
+export function mergeDocuments(base: ParsedDocument, own: ParsedDocument, removed: readonly Path[]): ParsedDocument {
+  const under = without(base, removed);
+  return {
+    ...under,
+    ...(own.name === undefined ? {} : { name: own.name }),
+    services: eachOver(under.services, own.services, mergeServices),
+    networks: eachOver(under.networks, own.networks, mergeNetworks),
+    volumes: eachOver(under.volumes, own.volumes, mergeDeep),
+    secrets: eachOver(under.secrets, own.secrets, mergeDeep),
+    configs: eachOver(under.configs, own.configs, mergeDeep),
+  };
+}
+
+function eachOver<T>(base: Record<string, T>, own: Record<string, T>, merge: (base: T, own: T) => T) {
+  const merged = { ...base };
+  for (const [name, value] of Object.entries(own)) {
+    const under = base[name];
+    merged[name] = under === undefined ? value : merge(under, value);
+  }
+  return merged;
+}
+
+function without(document: ParsedDocument, paths: readonly Path[]): ParsedDocument {
+  const left = structuredClone(document);
+  for (const path of paths) {
+    let at: unknown = left;
+    for (const name of path.slice(0, -1)) at = isRecord(at) ? at[name] : undefined;
+    if (isRecord(at)) delete at[path.at(-1) ?? ""];
+  }
+  return left;
+}
+
+function mergeNetworks(base: ParsedNetwork, own: ParsedNetwork): ParsedNetwork {
+  const config = byKey(base.ipam?.config, own.ipam?.config, ({ subnet = "" }) => subnet);
+  const merged = mergeDeep(base, own);
+  return config ? { ...merged, ipam: { ...merged.ipam, config } } : merged;
+}
+
+function mergeAttachments(base: ParsedService["networks"], own: ParsedService["networks"]) {
+  return base && own ? eachOver(base, own, mergeAttachment) : undefined;
+}
+
+function mergeAttachment(base: Attachment, own: Attachment): Attachment {
+  const aliases = [...new Set([...base.aliases, ...own.aliases])];
+  return { ...base, ...own, aliases, priority: own.priority || base.priority };
+}
 
 export function mergeServices(base: ParsedService, own: ParsedService): ParsedService {
   const { extends: _, ...rest } = base;
@@ -10,7 +77,7 @@ export function mergeServices(base: ParsedService, own: ParsedService): ParsedSe
     ...definedOnly({
       environment: together(base.environment, own.environment),
       labels: together(base.labels, own.labels),
-      networks: together(base.networks, own.networks),
+      networks: mergeAttachments(base.networks, own.networks),
       depends_on: together(base.depends_on, own.depends_on),
       extra_hosts: together(base.extra_hosts, own.extra_hosts),
       healthcheck: together(base.healthcheck, own.healthcheck),
@@ -25,10 +92,11 @@ export function mergeServices(base: ParsedService, own: ParsedService): ParsedSe
       tmpfs: appended(base.tmpfs, own.tmpfs),
       cap_drop: appended(base.cap_drop, own.cap_drop),
       dns: appended(base.dns, own.dns),
+      dns_search: appended(base.dns_search, own.dns_search),
       profiles: appended(base.profiles, own.profiles),
-      volumes: byTarget(base.volumes, own.volumes, ({ target }) => target),
-      secrets: byTarget(base.secrets, own.secrets, ({ target, source }) => target ?? source),
-      configs: byTarget(base.configs, own.configs, ({ target, source }) => target ?? source),
+      volumes: byKey(base.volumes, own.volumes, ({ target }) => target),
+      secrets: byKey(base.secrets, own.secrets, ({ target, source }) => target ?? `/run/secrets/${source}`),
+      configs: byKey(base.configs, own.configs, ({ target, source }) => target ?? `/${source}`),
     }),
   };
 }
@@ -46,10 +114,10 @@ function appended<T>(base: T[] | undefined, own: T[] | undefined): T[] | undefin
   });
 }
 
-/** One of the same place takes the other's. */
-function byTarget<T>(base: T[] | undefined, own: T[] | undefined, target: (one: T) => string): T[] | undefined {
+/** One of the same key takes the other's place. */
+function byKey<T>(base: T[] | undefined, own: T[] | undefined, key: (one: T) => string): T[] | undefined {
   if (!base || !own) return undefined;
-  return [...new Map([...base, ...own].map((one) => [target(one), one])).values()];
+  return [...new Map([...base, ...own].map((one) => [key(one), one])).values()];
 }
 
 function mergeDeep<T extends object>(base: T, own: T): T {

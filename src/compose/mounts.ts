@@ -15,6 +15,10 @@ export interface Port {
   published?: string | undefined;
   host_ip?: string | undefined;
   protocol: string;
+  /** The rest is shown, and means nothing outside a swarm. */
+  mode?: "host" | "ingress" | undefined;
+  name?: string | undefined;
+  app_protocol?: string | undefined;
 }
 
 const address = v.pipe(
@@ -37,7 +41,7 @@ const longPort = v.pipe(
     app_protocol: v.optional(text),
     mode: v.optional(v.picklist(["host", "ingress"])),
   }),
-  v.transform(({ target, published, host_ip, protocol }): Port[] => [{ target, published, host_ip, protocol }]),
+  v.transform((port): Port[] => [port]),
 );
 
 const shortPort = v.pipe(
@@ -88,6 +92,7 @@ export interface VolumeUse {
   target: string;
   read_only: boolean;
   nocopy: boolean;
+  bind?: { create_host_path?: boolean | undefined } | undefined;
   tmpfs?: { size?: number | undefined; mode?: number | undefined } | undefined;
 }
 
@@ -114,12 +119,13 @@ const longVolume = v.pipe(
   }),
   v.check(({ type, source }) => type !== "bind" || source !== undefined, "a bind needs a source"),
   v.check(({ type, source }) => type !== "tmpfs" || source === undefined, "a tmpfs has no source"),
-  v.transform(({ type, source, target: to, read_only, volume, tmpfs }): VolumeUse => ({
+  v.transform(({ type, source, target: to, read_only, volume, bind, tmpfs }): VolumeUse => ({
     type,
     source,
     target: to,
     read_only,
     nocopy: volume?.nocopy ?? false,
+    ...(bind?.create_host_path === undefined ? {} : { bind: { create_host_path: bind.create_host_path } }),
     ...(tmpfs ? { tmpfs } : {}),
   })),
 );

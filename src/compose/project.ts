@@ -7,20 +7,30 @@ export interface Service extends Omit<ParsedService, "extends" | "env_file" | "e
   name: string;
   /** The image's, or the one that its build is given. */
   image: string;
-  environment: Record<string, string>;
+  /** Null: without the one that the image has. */
+  environment: Record<string, string | null>;
   networks: Record<string, Attachment>;
   depends_on: Record<string, Dependency>;
   /** Containers of it. */
   replicas: number;
 }
 
-export interface Network extends Omit<ParsedNetwork, "name"> {
+export interface Network extends Pick<ParsedNetwork, "driver" | "ipam"> {
   /** The engine's name for it. */
   name: string;
+  external: boolean;
+  driver_opts: Record<string, string>;
+  internal: boolean;
+  attachable: boolean;
+  enable_ipv6: boolean;
+  labels: Record<string, string>;
 }
 
-export interface Volume extends Omit<ParsedVolume, "name"> {
+export interface Volume extends Pick<ParsedVolume, "driver"> {
   name: string;
+  external: boolean;
+  driver_opts: Record<string, string>;
+  labels: Record<string, string>;
 }
 
 export interface Project {

@@ -9,7 +9,7 @@ const address = v.pipe(
   text,
   v.check((input) => isIP(input) !== 0, "expected an IP address"),
 );
-const external = v.optional(yes, false);
+const external = v.optional(yes);
 const name = v.optional(
   v.pipe(text, v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/, "expected letters, digits, _ . and -")),
 );
@@ -23,7 +23,7 @@ const network = mapping({
   name,
   external,
   driver: v.optional(text),
-  driver_opts: v.optional(v.record(v.string(), text), {}),
+  driver_opts: v.optional(v.record(v.string(), text)),
   ipam: v.optional(
     mapping({
       driver: v.optional(v.literal("default")),
@@ -36,10 +36,10 @@ const network = mapping({
       ),
     }),
   ),
-  internal: v.optional(yes, false),
-  attachable: v.optional(yes, false),
-  enable_ipv6: v.optional(yes, false),
-  labels: v.optional(labels, {}),
+  internal: v.optional(yes),
+  attachable: v.optional(yes),
+  enable_ipv6: v.optional(yes),
+  labels: v.optional(labels),
 });
 export type ParsedNetwork = v.InferOutput<typeof network>;
 
@@ -47,18 +47,14 @@ const volume = mapping({
   name,
   external,
   driver: v.optional(text),
-  driver_opts: v.optional(v.record(v.string(), text), {}),
-  labels: v.optional(labels, {}),
+  driver_opts: v.optional(v.record(v.string(), text)),
+  labels: v.optional(labels),
 });
 export type ParsedVolume = v.InferOutput<typeof volume>;
 
 const file = v.pipe(
   mapping({ name, external, file: v.optional(text), content: v.optional(text), environment: v.optional(text) }),
   v.check(({ external: elsewhere }) => !elsewhere, "one that is external needs a swarm"),
-  v.check(
-    (input) => [input.file, input.content, input.environment].filter((one) => one !== undefined).length === 1,
-    "expected one of file, content and environment",
-  ),
 );
 export type ParsedFile = v.InferOutput<typeof file>;
 
@@ -69,17 +65,28 @@ const orEmpty = <S extends v.GenericSchema>(schema: S) =>
     schema,
   );
 
+/** Several paths are one file, the later ones laid over the first. */
+const include = v.pipe(
+  v.union([
+    text,
+    mapping({
+      path: v.pipe(textOrTexts, v.minLength(1)),
+      project_directory: v.optional(text),
+      env_file: v.optional(textOrTexts),
+    }),
+  ]),
+  v.transform((input) => (typeof input === "string" ? { path: [input] } : input)),
+);
+export interface Include {
+  path: string[];
+  project_directory?: string | undefined;
+  env_file?: string[] | undefined;
+}
+
 export const document = mapping({
   version: v.optional(v.unknown()),
   name: v.optional(v.pipe(text, v.regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "expected lower-case letters, digits, - and _"))),
-  include: v.optional(
-    v.array(
-      v.pipe(
-        v.union([text, mapping({ path: textOrTexts })]),
-        v.transform((input) => (typeof input === "string" ? [input] : input.path)),
-      ),
-    ),
-  ),
+  include: v.optional(v.array(include)),
   services: v.optional(orEmpty(named(service)), {}),
   networks: v.optional(orEmpty(named(orEmpty(network))), {}),
   volumes: v.optional(orEmpty(named(orEmpty(volume))), {}),

@@ -78,6 +78,7 @@ const healthcheck = mapping({
   interval: v.optional(duration),
   timeout: v.optional(duration),
   start_period: v.optional(duration),
+  start_interval: v.optional(duration),
   retries: v.optional(whole(0, 1_000)),
   disable: v.optional(yes),
 });
@@ -115,8 +116,13 @@ const fileUse = v.union([
     target: v.optional(text),
     mode: v.optional(
       v.pipe(
-        v.union([v.number(), v.string()]),
-        v.transform((mode) => Number.parseInt(String(mode), 8)),
+        v.union([
+          v.number(),
+          v.pipe(
+            v.string(),
+            v.transform((mode) => Number.parseInt(mode, 8)),
+          ),
+        ]),
         v.integer(),
         v.minValue(0),
         v.maxValue(0o7777),

@@ -1,5 +1,15 @@
 /** The text of a compose file as plain values, with references replaced, and the position of each of them. Pure. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type Scalar } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  type Scalar,
+} from "yaml";
 import { interpolate, type Lookup } from "./interpolate.ts";
 
 /** One thing that is wrong with a file; line and column count from 1. */
@@ -30,6 +40,8 @@ export class Source {
   readonly used = new Set<string>();
   /** Names that were replaced by nothing. */
   readonly unset = new Set<string>();
+  /** Where `!reset` and `!override` stand: these paths go from what the file is laid over. */
+  readonly removed: Path[] = [];
   private readonly lines = new LineCounter();
   private readonly offsets = new Map<string, number>();
   private resolve: (node: Node) => Node | undefined = (node) => node;
@@ -42,7 +54,12 @@ export class Source {
     readonly file: string,
     private readonly text: string,
     private readonly lookup: Lookup,
+    /** A text may have several documents: the others are laid over the first. */
+    private readonly index = 0,
   ) {}
+
+  /** How many documents the text has, once it was read. */
+  documents = 1;
 
   /** The values; undefined where the text is no YAML, and then `findings` says why. */
   read(): unknown {
@@ -50,16 +67,27 @@ export class Source {
       this.at(0, "invalid", [], `the file has more than ${TEXT_MAX} characters`);
       return undefined;
     }
-    const document = parseDocument(this.text, {
+    const all = parseAllDocuments(this.text, {
       lineCounter: this.lines,
       prettyErrors: false,
       uniqueKeys: true,
       merge: true,
     });
-    for (const error of [...document.errors, ...document.warnings]) this.at(error.pos[0], "invalid", [], error.message);
+    this.documents = Math.max(1, all.length);
+    const document = all[this.index];
+    if (!document) return {};
+    const tagged = ({ code, message }: { code: string; message: string }) =>
+      code === "TAG_RESOLVE_FAILED" && /!(reset|override)\b/.test(message);
+    for (const error of [...document.errors, ...document.warnings.filter((warning) => !tagged(warning))])
+      this.at(error.pos[0], "invalid", [], error.message);
     if (this.findings.length > 0) return undefined;
     this.resolve = (node) => (isAlias(node) ? node.resolve(document) : node);
     return document.contents === null ? {} : this.value(document.contents, []);
+  }
+
+  /** Whether the path is written down. */
+  has(path: Path): boolean {
+    return this.offsets.has(key(path));
   }
 
   /** Says that something is wrong at a path, or at its nearest parent that is written down. */
@@ -125,7 +153,9 @@ export class Source {
       } else {
         const below = [...path, text];
         this.offsets.set(key(below), name.range?.[0] ?? 0);
-        own.set(text, value === null ? null : this.value(value, below));
+        const tag = value?.tag;
+        if (tag === "!reset" || tag === "!override") this.removed.push(below);
+        if (tag !== "!reset") own.set(text, value === null ? null : this.value(value, below));
       }
     }
     // What is written here wins over what is merged in.
@@ -141,6 +171,8 @@ export class Source {
   private scalar(node: Scalar, path: Path): unknown {
     const { value } = node;
     if (value instanceof Date || typeof value === "bigint") return String(value);
+    // As YAML 1.1 has them, and `docker compose` with it: 0444 is a file's mode.
+    if (typeof value === "number" && /^0[0-7]+$/.test(node.source ?? "")) return Number.parseInt(node.source ?? "", 8);
     if (typeof value !== "string") return value;
     const expanded = interpolate(value, this.lookup);
     if (!expanded.ok) {
@@ -151,6 +183,10 @@ export class Source {
     for (const name of expanded.unset) this.unset.add(name);
     return expanded.text;
   }
+}
+
+export function mapValues<T, U>(record: Readonly<Record<string, T>>, make: (value: T, name: string) => U) {
+  return Object.fromEntries(Object.entries(record).map(([name, value]): [string, U] => [name, make(value, name)]));
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

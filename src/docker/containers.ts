@@ -63,7 +63,14 @@ export interface ContainerConfig {
   User?: string;
   WorkingDir?: string;
   Labels?: Record<string, string>;
-  Healthcheck?: { Test?: string[]; Interval?: number; Timeout?: number; StartPeriod?: number; Retries?: number };
+  Healthcheck?: {
+    Test?: string[];
+    Interval?: number;
+    Timeout?: number;
+    StartPeriod?: number;
+    StartInterval?: number;
+    Retries?: number;
+  };
   StopSignal?: string;
   StopTimeout?: number;
   ExposedPorts?: Record<string, object>;

@@ -59,7 +59,7 @@ test.skipIf(!there)("config is what docker compose config says", async () => {
     await writeFile(path, FILE);
     const official = plugin("-f", path, "config", "--format", "json");
     const read = () => Promise.reject(new Error("no other files"));
-    const request = { text: FILE, env: {}, profiles: [], allowPrivileged: false, read };
+    const request = { files: [{ text: FILE }], env: {}, profiles: [], allowPrivileged: false, read };
     const loaded = await loadProject(request);
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.findings));
     expect(plain(configOf(loaded.project))).toEqual(plain(JSON.parse(official.stdout.toString())));

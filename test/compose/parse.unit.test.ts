@@ -9,8 +9,7 @@ import { rejection } from "../support/rejection.ts";
 function load(files: Record<string, string>, more: Partial<LoadRequest> = {}): Promise<Loaded> {
   const [path = "", text = ""] = Object.entries(files)[0] ?? [];
   return loadProject({
-    text,
-    path,
+    files: [{ text, path }],
     env: {},
     profiles: [],
     allowPrivileged: false,
@@ -57,11 +56,11 @@ describe("forms of fields", () => {
     ["volumes: [/anonymous]", { volumes: [{ type: "volume", target: "/anonymous" }] }],
     [
       "volumes: [{ type: tmpfs, target: /t, tmpfs: { size: 1m } }]",
-      { volumes: [{ type: "tmpfs", target: "/t", tmpfs: { size: 1_048_576 } }] },
+      { volumes: [{ type: "tmpfs", target: "/t", tmpfs: { size: "1048576" } }] },
     ],
     ["networks: [n]", { networks: { n: null } }],
     ["networks: { n: { aliases: [x] } }", { networks: { n: { aliases: ["x"] } } }],
-    ["extra_hosts: ['h:1.2.3.4', 'g=::1']", { extra_hosts: ["h=1.2.3.4", "g=::1"] }],
+    ["extra_hosts: ['h:1.2.3.4', 'g=::1']", { extra_hosts: ["g=::1", "h=1.2.3.4"] }],
     [
       "healthcheck: { test: exit 0, interval: 90s }",
       { healthcheck: { test: ["CMD-SHELL", "exit 0"], interval: "1m30s" } },
@@ -235,7 +234,7 @@ describe("several files", () => {
   test("a text by itself refers to no file", async () => {
     for (const field of ["build: .", "env_file: x", "extends: { file: x, service: y }", "volumes: [./x:/x]"]) {
       const text = `name: p\nservices:\n  a:\n    image: i\n    ${field}\n`;
-      expect(await load({ "": text }, { path: undefined })).toMatchObject({
+      expect(await load({}, { files: [{ text }] })).toMatchObject({
         ok: false,
         findings: [{ kind: "invalid", line: 5 }],
       });

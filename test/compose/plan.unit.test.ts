@@ -18,7 +18,7 @@ import { seeded } from "../support/seed.ts";
 
 async function projectOf(text: string): Promise<Project> {
   const loaded = await loadProject({
-    text,
+    files: [{ text }],
     projectName: "p",
     env: {},
     profiles: [],

@@ -8,7 +8,7 @@ import { hide, type Project } from "../../compose/project.ts";
 import type { Finding } from "../../compose/source.ts";
 import { environment } from "../containers/arguments.ts";
 import type { ToolCall } from "../tool.ts";
-import { composeFile, readableFile, readText } from "./files.ts";
+import { composeFiles, projectFiles, readText } from "./files.ts";
 
 export const serviceName = v.pipe(
   v.string(),
@@ -23,7 +23,7 @@ const content = v.pipe(v.string(), v.maxLength(1024 * 1024), v.description("The 
 
 /** Where a project comes from a file or a text. */
 export const sourceFields = {
-  file: v.optional(composeFile),
+  file: v.optional(composeFiles),
   content: v.optional(content),
   project_name: v.optional(projectName),
   profiles: v.optional(v.pipe(v.array(serviceName), v.maxLength(64)), []),
@@ -37,16 +37,16 @@ export const services = v.optional(
 export const ONE_SOURCE = "expected either file or content";
 export const ONE_PROJECT = "expected project_name or file";
 
-export function hasOneSource({ file, content: text }: { file?: string | undefined; content?: string | undefined }) {
+export function hasOneSource({ file, content: text }: Pick<SourceInput, "file" | "content">) {
   return (file === undefined) !== (text === undefined);
 }
 
-export function hasProject(asked: { file?: string | undefined; project_name?: string | undefined }) {
+export function hasProject(asked: Pick<SourceInput, "file" | "project_name">) {
   return asked.file !== undefined || asked.project_name !== undefined;
 }
 
 export interface SourceInput {
-  file?: string | undefined;
+  file?: string | string[] | undefined;
   content?: string | undefined;
   project_name?: string | undefined;
   profiles: string[];
@@ -57,17 +57,16 @@ type Read = { ok: true; project: Project } | { ok: false; findings: Finding[] };
 
 /** Faults: `not-found`, `forbidden`, `invalid` of a file that cannot be read at all. */
 export async function readProject(input: SourceInput, call: ToolCall, named?: readonly string[]): Promise<Read> {
-  const { file, content: given, project_name: name, profiles, env } = input;
-  const path = file === undefined ? undefined : await readableFile(file, call.settings);
+  const { file, content: given = "", project_name: name, profiles, env } = input;
+  const read = (path: string) => readText(path, call.settings);
   const loaded = await loadProject({
-    text: path === undefined ? (given ?? "") : await readText(path, call.settings),
-    path,
+    files: file === undefined ? [{ text: given }] : await projectFiles(file, { env, read }, call.settings),
     env,
     profiles,
     services: named,
     projectName: name,
     allowPrivileged: call.settings.allowPrivileged,
-    read: (other) => readText(other, call.settings),
+    read,
   });
   if (loaded.ok) return loaded;
   const findings = loaded.findings.map((found) => ({ ...found, message: hide(found.message, loaded.hidden) }));
@@ -105,11 +104,11 @@ export async function hiding<T>(project: Project, work: Promise<T>): Promise<T> 
 /** The project by its name, or by the file that says it. */
 export const runningFields = {
   project_name: v.optional(v.pipe(projectName, v.description("The project as docker_compose_ps shows it"))),
-  file: v.optional(v.pipe(composeFile, v.description("The project's file, instead of its name"))),
+  file: v.optional(v.pipe(composeFiles, v.description("The project's file, files or folder, instead of its name"))),
 };
 /** Faults: `not-found`. */
 export async function nameOfProject(
-  { file, project_name: name }: { file?: string | undefined; project_name?: string | undefined },
+  { file, project_name: name }: Pick<SourceInput, "file" | "project_name">,
   call: ToolCall,
 ): Promise<string> {
   if (name !== undefined) return name;

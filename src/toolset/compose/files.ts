@@ -3,6 +3,8 @@ import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/
 import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
+import { filesOf } from "../../compose/discover.ts";
+import type { ComposeText } from "../../compose/load.ts";
 import { contains } from "../../docker/bind-rules.ts";
 import { allowedFolder } from "../files.ts";
 import type { Settings } from "../settings.ts";
@@ -11,16 +13,39 @@ const FILE_BYTES_MAX = 1024 * 1024;
 const RELATIVE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}(\/[A-Za-z0-9.][A-Za-z0-9_.-]{0,100}){0,4}$/;
 const noUp = (path: string) => !path.split("/").includes("..");
 
-export const composeFile = v.pipe(
+const composeFile = v.pipe(
   v.string(),
   v.maxLength(4096),
   v.regex(/^[^\0]+$/),
   v.check((path) => isAbsolute(path) || RELATIVE.test(path), "expected shop/compose.yaml, or an absolute path"),
   v.check(noUp, "expected a path without .."),
+);
+export const composeFiles = v.pipe(
+  v.union([composeFile, v.pipe(v.array(composeFile), v.minLength(1), v.maxLength(16))]),
   v.description(
-    "shop/compose.yaml in the folder of docker_compose_write_file, or an absolute path in a folder of SAFETY_VOLUME_MOUNT_ALLOWLIST",
+    "shop/compose.yaml in the folder of docker_compose_write_file, or an absolute path in a folder of SAFETY_VOLUME_MOUNT_ALLOWLIST; several, the later laid over the first; or a folder, for its compose.yaml and compose.override.yaml",
   ),
 );
+
+/** The files themselves, each with its canonical path. Faults: `not-found`, `forbidden`, `too-large`. */
+export async function projectFiles(
+  asked: string | string[],
+  request: Parameters<typeof filesOf>[1],
+  settings: Settings,
+): Promise<ComposeText[]> {
+  if (!Array.isArray(asked)) {
+    const folder = isAbsolute(asked) ? asked : join(settings.composeDir, asked);
+    if (
+      await stat(folder).then(
+        (facts) => facts.isDirectory(),
+        () => false,
+      )
+    )
+      return filesOf(await readableFolder(folder, settings), request);
+  }
+  const paths = await Promise.all([asked].flat().map((one) => readableFile(one, settings)));
+  return Promise.all(paths.map(async (path) => ({ path, text: await readText(path, settings) })));
+}
 
 export const fileToWrite = v.pipe(
   v.string(),

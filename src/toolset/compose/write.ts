@@ -37,9 +37,8 @@ export const composeWriteFileTool = tool({
         hint: "Say overwrite: true, or take another name.",
       });
     const loaded = await loadProject({
-      text: content,
       // As if it were there already, for what it refers to.
-      path: join(settings.composeDir, dirname(file), basename(file)),
+      files: [{ text: content, path: join(settings.composeDir, dirname(file), basename(file)) }],
       env,
       profiles: ["*"],
       allowPrivileged: settings.allowPrivileged,
