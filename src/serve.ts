@@ -21,10 +21,13 @@ import { type DataDir, openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
+import type { Host } from "./manager/visitor.ts";
 import { type Arguments, mergeSettings, readArguments, type Settings, USAGE } from "./manager/settings.ts";
 import { type Config, configFault, defaultConfigFile, EMPTY_CONFIG, loadConfig } from "./model/config.ts";
 import { type SessionRequest, type SessionRequestInput, sessionRequest } from "./model/session-request.ts";
 import { LABEL } from "./runtime/labels.ts";
+import { Gate } from "./safety/gate.ts";
+import { readSafety } from "./safety/settings.ts";
 import { openRuntime } from "./runtime/select.ts";
 
 /** What is in flight at a SIGTERM has this long to end (features.md: stop timeout). */
@@ -181,13 +184,14 @@ interface Doors {
 function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: Log): Doors {
   const { token, socketPath, path } = manager.dataDir;
   const { host, port, tcpPort, allowHosts } = settings;
+  const gate = new Gate(readSafety(process.env, "owner"), path, log);
   const onDefect = (fault: Fault) => log.error("a defect", { reason: fault.message, stack: fault.stack });
   const tcp = asked.background ? undefined : { host, port, token, hosts: allowHosts };
   const onCrowd = (open: boolean) =>
     log.warn(open ? "REST takes connections again" : "REST takes no connections: hardly any file descriptors are left");
-  const api = serveApi(manager, { socket: socketPath, onDefect, onCrowd, ...(tcp ? { tcp } : {}) });
+  const api = serveApi(manager, { socket: socketPath, gate, onDefect, onCrowd, ...(tcp ? { tcp } : {}) });
   try {
-    const lines = tcp && openPort(manager, { host, port: tcpPort, token });
+    const lines = tcp && openPort(guarded(manager, gate), { host, port: tcpPort, token });
     log.info(`linkspan ${VERSION} is up`, {
       ...(api.url ? { rest: api.url } : {}),
       ...(lines ? { tcp: `${host}:${lines.port}` } : {}),
@@ -200,6 +204,17 @@ function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: 
     void api.close(Deadline.in(0)).catch(() => {});
     throw error;
   }
+}
+
+/** Clients of the TCP port pass the same gate as those of REST. */
+function guarded(manager: Manager, gate: Gate): Host {
+  return {
+    acquire: async (request, kind, report, deadline) => {
+      const pass = await gate.enter({ name: "acquire", level: "moderate", unlisted: true }, kind, request);
+      return await pass(() => manager.acquire(request, kind, report, deadline));
+    },
+    release: (session) => manager.release(session),
+  };
 }
 
 /** Resolves at a signal (false) or when nobody has needed the manager for that long (true). */

@@ -43,10 +43,16 @@ async function answer(
   try {
     const refused = strangers(request, door, route.access ?? "token");
     if (refused) throw refused;
-    return sealed(await route.respond({ request, url: new URL(request.url), params, services }));
+    const who = callerOf(request, door);
+    return sealed(await route.respond({ request, url: new URL(request.url), params, who, services }));
   } catch (error) {
     return sealed(problemResponse(report(error, onDefect)));
   }
+}
+
+/** For the audit log: over which door somebody came, and which program it says it is. */
+function callerOf({ headers }: Request, { token }: Door): string {
+  return `${token === undefined ? "socket" : "token"} ${headers.get("user-agent") ?? "unknown"}`;
 }
 
 /** Why this request may not ask; undefined when it may. */

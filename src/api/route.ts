@@ -9,6 +9,8 @@ import type { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import { timeoutMs } from "../model/rest.ts";
 import type { ProgressView } from "../model/views.ts";
+import type { Gate } from "../safety/gate.ts";
+import type { Action, Level } from "../safety/policy.ts";
 import { parseInput, queryObject, readJson, readUpload } from "./input.ts";
 import type { Metrics } from "./metrics.ts";
 import { jsonResponse, NDJSON_TYPE, progressResponse, wants } from "./responses.ts";
@@ -18,6 +20,8 @@ export interface Services {
   manager: Manager;
   calls: ToolCalls;
   metrics: Metrics;
+  /** What everything that changes something passes. */
+  gate: Gate;
   /** Aborts when the API is closed: streams end then. */
   ending: AbortSignal;
 }
@@ -27,6 +31,8 @@ interface Incoming {
   request: Request;
   url: URL;
   params: Record<string, string>;
+  /** Who asks, for the audit log. */
+  who: string;
   services: Services;
 }
 
@@ -49,6 +55,8 @@ interface RouteFacts {
   access?: Access;
   /** The schema of each `:parameter` of the path. */
   params?: Record<string, Schema>;
+  /** Of what it changes, which is judged and written into the audit log (src/safety/gate.ts); absent: it only reads. */
+  level?: Exclude<Level, "safe">;
   /** How long the route waits unless `?timeoutMs=` says otherwise; without it the route takes no `timeoutMs`. */
   waitMs?: number;
   /** With `Accept: application/x-ndjson` the answer is a stream of progress lines and the result. */
@@ -92,6 +100,11 @@ interface Definition<Q extends Schema, B extends Schema, A extends Schema> exten
   query?: Q;
   body?: B;
   answer?: A;
+  /**
+   * With a `level`: the tool that does the same (src/toolset), whose name is on the lists of allowed and denied ones;
+   * undefined where this request only reads. Without it the lists say nothing of the route.
+   */
+  tool?: string | ((asked: { body: v.InferOutput<B> }) => string | undefined);
   /** The answer's value; undefined: 204. A `Response` is for what is not JSON. */
   run(asked: Asked<v.InferOutput<Q>, v.InferOutput<B>>): Result<A>;
 }
@@ -105,13 +118,13 @@ export function route<
   B extends Schema = Nothing,
   A extends Schema = v.UndefinedSchema<undefined>,
 >(definition: Definition<Q, B, A>): Route {
-  const { run, ...facts } = definition;
+  const { run, tool: _, ...facts } = definition;
   return {
     ...facts,
     query: definition.query,
     body: definition.body,
     answer: definition.answer,
-    async respond({ request, url, params, services }) {
+    async respond({ request, url, params, who, services }) {
       for (const [name, schema] of Object.entries(definition.params ?? {})) {
         parseInput(schema, params[name], `the ${name} in the path`);
       }
@@ -120,8 +133,10 @@ export function route<
       const upload = readUpload(request, definition.upload);
       const json = request.method === "POST" && !definition.upload ? await readJson(request) : undefined;
       const body = parseInput(definition.body ?? nothing, json ?? {}, "the body");
-      const answer = (report: Asked<unknown, unknown>["report"]) =>
-        run({
+      const action = actionOf(definition, body);
+      const pass = action && (await services.gate.enter(action, who, { ...params, ...rest, ...json }));
+      const answer = (report: Asked<unknown, unknown>["report"]) => {
+        const asked = {
           ...services,
           name: params.name ?? "",
           params,
@@ -133,13 +148,26 @@ export function route<
           report,
           signal: request.signal,
           request,
-        });
+        };
+        return pass ? pass(async () => run(asked)) : run(asked);
+      };
       if (definition.progress && wants(request, NDJSON_TYPE)) return progressResponse(async (report) => answer(report));
       const result = await answer(() => {});
       if (result instanceof Response) return result;
       return result === undefined ? new Response(null, { status: 204 }) : jsonResponse(result);
     },
   };
+}
+
+/** What this request changes; undefined where it only reads. */
+function actionOf<B>(
+  { id, level, tool }: { id: string; level?: Level; tool?: string | ((asked: { body: B }) => string | undefined) },
+  body: B,
+): Action | undefined {
+  if (level === undefined) return undefined;
+  if (tool === undefined) return { name: id, level, unlisted: true };
+  const name = typeof tool === "string" ? tool : tool({ body });
+  return name === undefined ? undefined : { name, level };
 }
 
 function waitOf(query: Record<string, string>, defaultMs: number | undefined) {

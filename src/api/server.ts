@@ -4,10 +4,13 @@ import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
+import type { Gate } from "../safety/gate.ts";
+import type { ServersDoor } from "./client/door.ts";
 import { createApp } from "./app.ts";
 import { CrowdedPort, endServer, type Server } from "./crowd.ts";
 import type { Door } from "../base/guard.ts";
 import { Metrics } from "./metrics.ts";
+import { ownDoor } from "./own-door.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import { JSON_TYPE } from "./responses.ts";
 
@@ -24,6 +27,8 @@ export interface ApiOptions {
   };
   /** Path of the unix socket; 0600, no token. Whoever calls this holds the lock of the data directory. */
   socket?: string;
+  /** What everything that changes something passes. */
+  gate: Gate;
   /** Hears of failures that are ours, for the log. */
   onDefect: (fault: Fault) => void;
   /** Hears when the port takes nobody, because descriptors are scarce, and when it does again. */
@@ -35,6 +40,8 @@ export interface Api {
   url: string | undefined;
   port: number | undefined;
   socket: string | undefined;
+  /** For toolsets that this process hosts. */
+  door: ServersDoor;
   /** Requests that are being answered, streams included. */
   readonly pending: number;
   /** Takes no new requests, lets those under way end until the deadline, then cuts them. Idempotent. */
@@ -61,7 +68,7 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
   });
   manager.letGo = (server) => calls.letGo(server);
   const ending = new AbortController();
-  const services = { manager, calls, metrics: new Metrics(), ending: ending.signal };
+  const services = { manager, calls, metrics: new Metrics(), gate: options.gate, ending: ending.signal };
   const app = createApp(services, options.onDefect);
   const listen = (where: { hostname: string; port: number } | { unix: string }, door: Door) => {
     const common = {
@@ -99,6 +106,7 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       url: bound?.url,
       port: bound?.port,
       socket,
+      door: ownDoor(services),
       get pending() {
         return (port?.pending ?? 0) + (own?.pendingRequests ?? 0);
       },

@@ -6,7 +6,7 @@ import type { SessionRequestInput } from "../model/session-request.ts";
 export interface FrontArguments {
   /** A configured name, or a REF that is run under a derived name. Empty with a toolset. */
   server: string;
-  /** Tools of this binary, served instead of a server: `docker`, and `compact` for their small form. */
+  /** Tools of this binary, served instead of a server: `docker`, `servers`, `create`, and `compact` for their small form. */
   toolset: string[];
   /** How a REF is to be run; undefined where nothing is said. */
   definition: SessionRequestInput["definition"];
@@ -37,7 +37,7 @@ const PORT = 8000;
 const PORT_MAX = 65_535;
 
 /** What `--toolset` knows. */
-const TOOLSETS = ["docker", "create", "compact"];
+const TOOLSETS = ["docker", "servers", "create", "compact"];
 
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
        linkspan mcp --toolset docker
@@ -47,8 +47,9 @@ SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
 
 Options:
   --toolset NAMES  serve tools of Linkspan itself instead of a server: docker,
-                   create (servers made on the fly), or docker,create;
-                   docker,compact for small context windows
+                   servers (the MCP servers that Linkspan runs), create
+                   (servers made on the fly), or several: docker,servers;
+                   with compact for small context windows
   --embedded       run the manager inside this process; servers end with it
   --data-dir DIR   where the manager keeps its files (LINKSPAN_DATA_DIR)
   --retry-idempotent

@@ -176,13 +176,14 @@ export class Manager implements AsyncDisposable {
     return this.registry.view(server);
   }
 
-  /** Stops, removes the container and forgets a spec that did not come from the configuration file. */
-  async remove(name: string, deadline: Deadline): Promise<void> {
+  /** Stops, removes the container and forgets a spec that did not come from the configuration file, unless it is to be kept. */
+  async remove(name: string, deadline: Deadline, keep = false): Promise<void> {
     await this.admitted(deadline);
     const server = this.registry.get(name);
     const container = server.present?.name;
     await Promise.all([server.remove(deadline), this.registry.placements.end(name, false, deadline)]);
-    this.registry.forget(server);
+    if (keep) this.registry.keep(server);
+    else this.registry.forget(server);
     this.log.add("server.removed", `${name} was removed`, { server: name, container });
   }
 

@@ -140,6 +140,12 @@ export class Registry {
     return this.servers.get(name) ?? this.put(name, spec, "label", lostSecrets);
   }
 
+  /** It is not wanted any more, and stays known, also over a restart of the manager. */
+  keep(server: Server): void {
+    server.pinned = false;
+    if (server.spec) this.define(server.spec);
+  }
+
   /** What the configuration file declares stays known. */
   forget(server: Server): void {
     if (server.origin === "config") return;

@@ -5,6 +5,7 @@ import { CREATE_TOOLS } from "./created/tools.ts";
 import { IMAGE_TOOLS } from "./images/tools.ts";
 import { NETWORK_TOOLS } from "./networks/tools.ts";
 import { REGISTRY_TOOLS } from "./registry/tools.ts";
+import { SERVER_TOOLS } from "./servers/tools.ts";
 import { SWARM_TOOLS } from "./swarm/tools.ts";
 import { SYSTEM_TOOLS } from "./system/tools.ts";
 import { UNDO_TOOLS } from "./undo/tools.ts";
@@ -26,6 +27,7 @@ export const DOCKER_TOOLS: readonly Tool[] = [
 /** What `--toolset` takes, beside `compact`. */
 const TOOLSETS = new Map([
   ["docker", DOCKER_TOOLS],
+  ["servers", SERVER_TOOLS],
   ["create", CREATE_TOOLS],
 ]);
 

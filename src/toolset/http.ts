@@ -41,7 +41,7 @@ interface Offer {
 
 /** Serves until it is closed. Faults: `conflict` where the port is taken. */
 export function serveHttp(toolset: Toolset, make: () => Server, { transport, host, port, token, log }: HttpOptions) {
-  const offer = transport === "http" ? streamable(toolset, make) : eventStream(make);
+  const offer = transport === "http" ? streamable(toolset, make) : eventStream(toolset, make);
   const door: Door = { token, hosts: [host.toLowerCase()] };
   const server = listen(host, port, async (request) => {
     try {
@@ -85,7 +85,10 @@ function streamable(toolset: Toolset, make: () => Server): Offer {
     });
     const server = make();
     await server.connect(transport);
-    chain(transport, () => sessions.drop(transport.sessionId));
+    chain(transport, () => {
+      sessions.drop(transport.sessionId);
+      void toolset.leave(transport.sessionId ?? "");
+    });
     const response = await transport.handleRequest(request, options);
     // It was no `initialize`, and is answered with an error.
     if (transport.sessionId === undefined) await server.close();
@@ -106,7 +109,7 @@ function streamable(toolset: Toolset, make: () => Server): Offer {
   };
 }
 
-function eventStream(make: () => Server): Offer {
+function eventStream(toolset: Toolset, make: () => Server): Offer {
   const sessions = new Sessions<SseTransport>();
   return {
     path: "/sse",
@@ -117,7 +120,10 @@ function eventStream(make: () => Server): Offer {
         await make().connect(transport);
         sessions.add(transport.sessionId, transport);
         sessions.use(transport.sessionId, request);
-        chain(transport, () => sessions.drop(transport.sessionId));
+        chain(transport, () => {
+          sessions.drop(transport.sessionId);
+          void toolset.leave(transport.sessionId);
+        });
         request.signal.addEventListener("abort", () => void transport.close(), { once: true });
         return transport.response();
       },

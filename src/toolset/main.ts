@@ -15,6 +15,8 @@ import { Toolset } from "./toolset.ts";
 const DOCKER =
   "Tools for the containers, images, networks and volumes of a Docker engine. Reading ones are safe. A destructive one first answers with a plan of what it would remove, and does it when that is confirmed; docker_undo brings back what was removed.";
 
+const SERVERS = "Tools for the MCP servers that Linkspan runs in containers: run, look at, call, stop and remove them.";
+
 const CREATE =
   "Tools that create small MCP servers in containers of their own, change and call them; save-server keeps one for later sessions, all others end with this one.";
 
@@ -64,12 +66,15 @@ function start(
   const settings = readSettings(env);
   const log = createLog(settings.log);
   const toolset = new Toolset(toolsOf(names), settings, env, log);
-  const shape = { instructions: instructionsOf(names), compact: names.includes("compact") };
-  const make = () => toolsetServer(toolset, shape);
+  const compact = names.includes("compact");
+  const instructions = instructionsOf(names);
   const serving =
     how === undefined || how.transport === "stdio"
-      ? overStdio(toolset, make, log, end)
-      : overHttp(toolset, make, log, { ...how, transport: how.transport });
+      ? overStdio(toolset, () => toolsetServer(toolset, { instructions, compact, owner: "" }), log, end)
+      : overHttp(toolset, () => toolsetServer(toolset, { instructions, compact }), log, {
+          ...how,
+          transport: how.transport,
+        });
   return { toolset, close: () => serving.close() };
 }
 
@@ -115,7 +120,13 @@ function overHttp(
   return { close: async () => (await opening).close() };
 }
 
+const INSTRUCTIONS = new Map([
+  ["docker", DOCKER],
+  ["servers", SERVERS],
+  ["create", CREATE],
+]);
+
 function instructionsOf(names: readonly string[]): string {
-  const create = names.includes("create");
-  return [names.includes("docker") || !create ? DOCKER : "", create ? CREATE : ""].join(" ").trim();
+  const found = [...INSTRUCTIONS].flatMap(([name, text]) => (names.includes(name) ? [text] : []));
+  return found.length > 0 ? found.join(" ") : DOCKER;
 }

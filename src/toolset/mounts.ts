@@ -4,10 +4,11 @@ import { homedir } from "node:os";
 import { isAbsolute, join, posix, resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
-import { contains, overlaps, refusal } from "../docker/bind-rules.ts";
+import { refusal } from "../docker/bind-rules.ts";
 import type { Mount } from "../docker/containers.ts";
 import { type Endpoint, isLocal } from "../docker/endpoint.ts";
 import { inspectVolume, type VolumeInfo } from "../docker/volumes.ts";
+import { canonicalOr, notMounted, requireListed } from "../safety/mounts.ts";
 import type { Settings } from "./settings.ts";
 import type { ToolCall } from "./tool.ts";
 
@@ -134,19 +135,14 @@ export async function allowedPath(
     );
   const path = await canonical(source);
   const secret = SECRET_FOLDERS.map((name) => join(homedir(), name));
-  const protectedPaths = await Promise.all([...secret, settings.dataDir, ...socketOf(endpoint)].map(known));
-  const blocked = (await Promise.all(settings.mountBlocklist.map(known))).find((one) => overlaps(path, one));
-  const reason = blocked ? `${blocked} is on the blocklist` : refusal(path, readOnly, protectedPaths);
+  const protectedPaths = await Promise.all([...secret, settings.dataDir, ...socketOf(endpoint)].map(canonicalOr));
+  const reason = refusal(path, readOnly, protectedPaths);
   if (reason) throw notMounted(shown(source, path), reason);
-  const allowed = await Promise.all(settings.mountAllowlist.map(known));
-  if (allowed.length === 0 && !readOnly)
+  if (settings.mountAllowlist.length === 0 && !readOnly)
     throw new Fault("forbidden", `${shown(source, path)} is not mounted writable: no folder is allowed for that`, {
       hint: "Mount it read-only, or take a volume; whoever configures this server names folders in SAFETY_VOLUME_MOUNT_ALLOWLIST.",
     });
-  if (allowed.length > 0 && !allowed.some((one) => contains(one, path)))
-    throw new Fault("forbidden", `${shown(source, path)} is not mounted: it lies outside the allowed folders`, {
-      hint: `Whoever configures this server decides it with SAFETY_VOLUME_MOUNT_ALLOWLIST; now it is ${allowed.join(", ")}.`,
-    });
+  await requireListed(path, shown(source, path), settings);
   return path;
 }
 
@@ -162,16 +158,6 @@ async function canonical(source: string): Promise<string> {
       cause,
     });
   }
-}
-
-function notMounted(what: string, reason: string): Fault {
-  return new Fault("forbidden", `${what} is not mounted: ${reason}`, {
-    hint: "Mount a folder with just the files that are needed.",
-  });
-}
-
-function known(path: string): Promise<string> {
-  return realpath(path).catch(() => path);
 }
 
 function socketOf(endpoint: Endpoint): string[] {

@@ -35,9 +35,11 @@ export interface Shape {
   instructions: string;
   /** A tool for each category instead of one for each action. */
   compact: boolean;
+  /** Whose calls these are, where the transport has one client; else it is the session, or what a client without one calls itself. */
+  owner?: string;
 }
 
-export function toolsetServer(toolset: Toolset, { instructions, compact }: Shape): Server {
+export function toolsetServer(toolset: Toolset, { instructions, compact, owner }: Shape): Server {
   const { serverName: name, serverVersion: version = VERSION } = toolset.settings;
   const capabilities = { tools: {}, prompts: {}, resources: { subscribe: true }, completions: {} };
   const server = new Server({ name, version }, { capabilities, instructions });
@@ -47,7 +49,7 @@ export function toolsetServer(toolset: Toolset, { instructions, compact }: Shape
     return { tools: items, ...(nextCursor ? { nextCursor } : {}) };
   });
   server.setRequestHandler("tools/call", ({ params }, context) =>
-    callTool(server, toolset, { ...params, compact }, context),
+    callTool(server, toolset, { ...params, compact, owner }, context),
   );
   const who = (context: ServerContext) => clientOf(server, context);
   servePrompts(server, toolset, who);
@@ -60,18 +62,20 @@ interface CallParams {
   name: string;
   arguments?: Record<string, unknown> | undefined;
   compact: boolean;
+  owner: string | undefined;
 }
 
 async function callTool(
   server: Server,
   toolset: Toolset,
-  { name: asked, arguments: given = {}, compact }: CallParams,
+  { name: asked, arguments: given = {}, compact, owner }: CallParams,
   context: ServerContext,
 ) {
   const { mcpReq } = context;
+  const who = clientOf(server, context);
   const caller = {
-    who: clientOf(server, context),
-    session: context.sessionId,
+    who,
+    owner: owner ?? context.sessionId ?? `client ${who}`,
     signal: mcpReq.signal,
     report: reporter(context),
   };

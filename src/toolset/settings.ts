@@ -1,25 +1,9 @@
-/** What the environment says about the toolset: the variables of features.md §3, named as the Python mcp-docker has them. */
-import { isAbsolute, join, resolve } from "node:path";
+/** What the environment says about a toolset: the variables of features.md §3, named as the Python mcp-docker has them. */
+import { join } from "node:path";
 import * as v from "valibot";
 import { dataDir } from "../base/data-dir.ts";
-import { Fault } from "../base/fault.ts";
 import type { LogLevel, LogOptions } from "../base/log.ts";
-import type { Environment } from "../docker/endpoint.ts";
-
-const YES = new Set(["1", "true", "yes", "on"]);
-const NO = new Set(["0", "false", "no", "off", ""]);
-
-const flag = (standard: boolean) =>
-  v.optional(
-    v.pipe(
-      v.string(),
-      v.toLowerCase(),
-      v.trim(),
-      v.check((text) => YES.has(text) || NO.has(text), "expected true or false"),
-      v.transform((text) => YES.has(text)),
-    ),
-    String(standard),
-  );
+import { absolutePaths, type Environment, flag, parseVariables, readSafety, type Safety } from "../safety/settings.ts";
 
 const whole = (standard: number, min: number, max: number) =>
   v.optional(
@@ -34,26 +18,6 @@ const whole = (standard: number, min: number, max: number) =>
     String(standard),
   );
 
-/** `a,b` or a JSON array, which is how the Python mcp-docker reads lists. */
-const list = v.optional(
-  v.pipe(
-    v.string(),
-    v.trim(),
-    v.rawTransform<string, string[]>(({ dataset, addIssue, NEVER }) => {
-      if (!dataset.value.startsWith("["))
-        return dataset.value
-          .split(",")
-          .map((word) => word.trim())
-          .filter(Boolean);
-      const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.array(v.string())), dataset.value);
-      if (parsed.success) return parsed.output;
-      addIssue({ message: "expected a,b or a JSON array of strings" });
-      return NEVER;
-    }),
-  ),
-  "",
-);
-
 /** Python's names of levels. */
 const LEVELS: Record<string, LogLevel> = {
   debug: "debug",
@@ -65,20 +29,10 @@ const LEVELS: Record<string, LogLevel> = {
 };
 
 const variables = v.object({
-  SAFETY_ALLOW_MODERATE_OPERATIONS: flag(true),
-  SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS: flag(false),
-  SAFETY_ALLOW_PRIVILEGED_CONTAINERS: flag(false),
   SAFETY_REQUIRE_CONFIRMATION_FOR_DESTRUCTIVE: flag(true),
   SAFETY_MAX_CONCURRENT_OPERATIONS: whole(10, 1, 1_000),
   SAFETY_DEFAULT_TOOL_TIMEOUT: whole(30, 1, 3_600),
   SAFETY_MAX_RESPONSE_BYTES: whole(1024 * 1024, 1024, 64 * 1024 * 1024),
-  SAFETY_ALLOWED_TOOLS: list,
-  SAFETY_DENIED_TOOLS: list,
-  SAFETY_ALLOWED_PROMPTS: list,
-  SAFETY_ALLOWED_RESOURCES: list,
-  SAFETY_LOG_REDACT_PATTERNS: list,
-  SAFETY_VOLUME_MOUNT_BLOCKLIST: list,
-  SAFETY_VOLUME_MOUNT_ALLOWLIST: list,
   SAFETY_COMPOSE_DIRECTORY: v.optional(v.string()),
   MCP_SERVER_NAME: v.optional(v.string(), "linkspan"),
   MCP_SERVER_VERSION: v.optional(v.string()),
@@ -96,27 +50,13 @@ const variables = v.object({
   DOCKER_TIMEOUT: whole(60, 1, 3_600),
 });
 
-export interface Settings {
-  allowModerate: boolean;
-  allowDestructive: boolean;
-  allowPrivileged: boolean;
+export interface Settings extends Safety {
   confirmDestructive: boolean;
   /** Calls that run at the same time; more wait. */
   concurrentMax: number;
   quickMs: number;
   /** Of one result, bytes of its JSON. */
   responseBytesMax: number;
-  /** Empty: all. */
-  allowedTools: ReadonlySet<string>;
-  deniedTools: ReadonlySet<string>;
-  allowedPrompts: ReadonlySet<string>;
-  allowedResources: ReadonlySet<string>;
-  /** What is hidden in every answer, beside what reads like a credential anyhow. */
-  redactPatterns: readonly RegExp[];
-  /** Absolute host paths that no container may mount, nor anything below or above them. */
-  mountBlocklist: readonly string[];
-  /** Absolute host paths below which binds are allowed. Empty: read-only ones of what is not protected. */
-  mountAllowlist: readonly string[];
   serverName: string;
   serverVersion: string | undefined;
   log: LogOptions;
@@ -130,27 +70,13 @@ export interface Settings {
 
 /** Faults: `usage`, naming the variable. */
 export function readSettings(env: Environment): Settings {
-  const parsed = v.safeParse(variables, env);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new Fault("usage", `the environment variable ${v.getDotPath(issue)} is not valid: ${issue.message}`);
-  }
-  const found = parsed.output;
+  const found = parseVariables(variables, env);
   return {
-    allowModerate: found.SAFETY_ALLOW_MODERATE_OPERATIONS,
-    allowDestructive: found.SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS,
-    allowPrivileged: found.SAFETY_ALLOW_PRIVILEGED_CONTAINERS,
+    ...readSafety(env, "model"),
     confirmDestructive: found.SAFETY_REQUIRE_CONFIRMATION_FOR_DESTRUCTIVE,
     concurrentMax: found.SAFETY_MAX_CONCURRENT_OPERATIONS,
     quickMs: found.SAFETY_DEFAULT_TOOL_TIMEOUT * 1000,
     responseBytesMax: found.SAFETY_MAX_RESPONSE_BYTES,
-    allowedTools: new Set(found.SAFETY_ALLOWED_TOOLS),
-    deniedTools: new Set(found.SAFETY_DENIED_TOOLS),
-    allowedPrompts: new Set(found.SAFETY_ALLOWED_PROMPTS),
-    allowedResources: new Set(found.SAFETY_ALLOWED_RESOURCES),
-    redactPatterns: found.SAFETY_LOG_REDACT_PATTERNS.map(redactPattern),
-    mountBlocklist: paths("SAFETY_VOLUME_MOUNT_BLOCKLIST", found.SAFETY_VOLUME_MOUNT_BLOCKLIST),
-    mountAllowlist: paths("SAFETY_VOLUME_MOUNT_ALLOWLIST", found.SAFETY_VOLUME_MOUNT_ALLOWLIST),
     serverName: found.MCP_SERVER_NAME,
     serverVersion: found.MCP_SERVER_VERSION,
     log: {
@@ -160,28 +86,8 @@ export function readSettings(env: Environment): Settings {
     },
     engineMs: env["DOCKER_TIMEOUT"] ? found.DOCKER_TIMEOUT * 1000 : undefined,
     composeDir:
-      paths("SAFETY_COMPOSE_DIRECTORY", [found.SAFETY_COMPOSE_DIRECTORY || join(dataDir(env), "compose")])[0] ?? "",
+      absolutePaths("SAFETY_COMPOSE_DIRECTORY", [found.SAFETY_COMPOSE_DIRECTORY || join(dataDir(env), "compose")])[0] ??
+      "",
     dataDir: dataDir(env),
   };
-}
-
-function paths(variable: string, words: readonly string[]): string[] {
-  const relative = words.find((word) => !isAbsolute(word));
-  if (relative !== undefined) throw new Fault("usage", `${variable}: ${relative} is not an absolute path`);
-  return words.map((word) => resolve(word));
-}
-
-function redactPattern(source: string): RegExp {
-  const pattern = compiled(source);
-  if (pattern && !pattern.test("")) return pattern;
-  const wrong = pattern ? "fits an empty text" : "is no regular expression";
-  throw new Fault("usage", `SAFETY_LOG_REDACT_PATTERNS: ${source} ${wrong}`);
-}
-
-function compiled(source: string): RegExp | undefined {
-  try {
-    return new RegExp(source, "g");
-  } catch {
-    return undefined;
-  }
 }

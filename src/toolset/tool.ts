@@ -3,21 +3,30 @@
  * golden files and the tests all come from it.
  */
 import * as v from "valibot";
+import type { ServersDoor } from "../api/client/door.ts";
 import type { Deadline } from "../base/deadline.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Environment } from "../docker/endpoint.ts";
 import { issueFault } from "../model/issues.ts";
 import type { VolumeStore } from "../runtime/volume-store.ts";
 import type { Workshop } from "../create/workshop.ts";
+import type { Level } from "../safety/policy.ts";
 import type { Settings } from "./settings.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Logins } from "./registry/logins.ts";
 
-/** `safe`: reads only. `moderate`: changes what can be changed back. `destructive`: something is gone afterwards. */
-export type Level = "safe" | "moderate" | "destructive";
-
 export type Category =
-  "containers" | "images" | "networks" | "volumes" | "system" | "compose" | "swarm" | "registry" | "undo" | "create";
+  | "containers"
+  | "images"
+  | "networks"
+  | "volumes"
+  | "system"
+  | "compose"
+  | "swarm"
+  | "registry"
+  | "undo"
+  | "servers"
+  | "create";
 
 /** How long a tool may take, ms: a question, a change, a transfer. `SAFETY_DEFAULT_TOOL_TIMEOUT` replaces the first. */
 export const TOOL_MS = { quick: 30_000, work: 60_000, long: 300_000 } as const;
@@ -44,9 +53,11 @@ export interface ToolCall {
   volumes(): Promise<VolumeStore>;
   /** Where a destructive tool leaves what is needed to make its work undone. */
   recovery: Recovery;
-  /** To registries, which take the place of `docker login`'s. */
-  logins: Logins;
-  /** The servers that this session has created. */
+  /** This client's, to registries; they take the place of `docker login`'s. */
+  logins(): Logins;
+  /** The manager's; one is started where none runs. */
+  servers(): Promise<ServersDoor>;
+  /** The servers that this client has created. */
   created(): Promise<Workshop>;
 }
 

@@ -3,28 +3,31 @@
  */
 import { join } from "node:path";
 import PQueue from "p-queue";
+import type { ServersDoor } from "../api/client/door.ts";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type Log, SILENT } from "../base/log.ts";
 import { similar } from "../base/similar.ts";
-import type { Workshop } from "../create/workshop.ts";
 import { type Environment, findEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
 import type { DockerRuntime } from "../runtime/docker/docker.ts";
 import type { VolumeStore } from "../runtime/volume-store.ts";
-import { type AuditEntry, AuditLog, type Decision } from "./audit.ts";
+import type { Decision } from "../safety/audit.ts";
+import { Gate, type Wish } from "../safety/gate.ts";
+import { judgeTool, requireTool } from "../safety/policy.ts";
+import { withoutSafety } from "../safety/settings.ts";
+import { Owners } from "./belongings.ts";
 import { Confirmations } from "./confirm.ts";
 import { fit } from "./output.ts";
-import { judgeTool, requireTool } from "./policy.ts";
 import { Recovery } from "./recovery.ts";
-import { Redaction } from "./redact.ts";
-import { Logins } from "./registry/logins.ts";
 import { findResource } from "./resources/serve.ts";
 import { Watches } from "./resources/watches.ts";
 import type { Settings } from "./settings.ts";
 import { type Outcome, type Plan, type Step, type Tool, TOOL_MS, type ToolCall } from "./tool.ts";
 
 const CONNECT_MS = 10_000;
+/** It may have to be started. */
+const MANAGER_MS = 15_000;
 /** Calls that wait for their turn; more are refused. */
 const WAITING_MAX = 1_000;
 /** The argument with which a destructive call is made for good. */
@@ -33,8 +36,8 @@ export const CONFIRMATION = "confirmation_token";
 export interface Caller {
   /** For the audit log: the client's name and version. */
   who: string;
-  /** Of a transport that has several: a confirmation holds in its own only. */
-  session?: string | undefined;
+  /** Whose confirmations, logins and created servers hold for it: a session's, or a client's; of a process with one client empty. */
+  owner?: string | undefined;
   signal: AbortSignal;
   report(step: Step): void;
 }
@@ -53,24 +56,27 @@ export class Toolset {
   readonly watches: Watches;
   private readonly byName: ReadonlyMap<string, Tool>;
   private readonly confirmations = new Confirmations();
-  private readonly redaction: Redaction;
-  private readonly logins = new Logins();
-  private readonly audit: AuditLog;
+  private readonly owners: Owners;
+  private readonly gate: Gate;
   private readonly queue: PQueue;
   private connected: Promise<Engine> | undefined;
-  private workshop: Promise<Workshop> | undefined;
   private runtime: DockerRuntime | undefined;
 
   constructor(
     tools: readonly Tool[],
     readonly settings: Settings,
     private readonly env: Environment,
-    private readonly log: Log = SILENT,
+    log: Log = SILENT,
+    /** Where servers are managed: in this process where that is the manager, else over its socket. */
+    private readonly servers: (deadline: Deadline) => Promise<ServersDoor> = (deadline) => managerDoor(env, deadline),
   ) {
     this.byName = new Map(tools.map((tool) => [tool.name, tool]));
     this.recovery = new Recovery(join(settings.dataDir, "undo"));
-    this.redaction = new Redaction(settings.redactPatterns);
-    this.audit = new AuditLog(join(settings.dataDir, "logs", "audit.jsonl"), (text) => this.redaction.text(text));
+    this.gate = new Gate(settings, settings.dataDir, log);
+    this.owners = new Owners(async () => {
+      const { Workshop } = await import("../create/workshop.ts");
+      return new Workshop(settings.dataDir, withoutSafety(env));
+    });
     this.queue = new PQueue({ concurrency: settings.concurrentMax });
     this.watches = new Watches((uri, signal, changed) => {
       const { resource, variables } = findResource(uri, this);
@@ -85,15 +91,15 @@ export class Toolset {
 
   /** Faults: `not-found`, `forbidden`, `invalid`, `exhausted`, `timeout`, `cancelled`, and whatever the engine says. */
   async call(name: string, args: Record<string, unknown>, caller: Caller): Promise<Answer> {
-    const line = { who: caller.who, tool: name, args };
+    const wish = { who: caller.who, tool: name, args };
     const from = performance.now();
     const work = () => {
       const found = this.find(name);
       requireTool(found, this.settings);
-      const begin = () => this.begin(found, { ...line, decision: "begun", ms: performance.now() - from });
+      const begin = () => this.gate.begin(found, wish, performance.now() - from);
       return this.inTurn(found, args, { ...caller, begin });
     };
-    return this.written(line, work, ({ kind }) =>
+    return this.written(wish, work, ({ kind }) =>
       kind === "ask" ? "asked" : CONFIRMATION in args ? "confirmed" : "allowed",
     );
   }
@@ -112,34 +118,18 @@ export class Toolset {
     const work = async () => {
       const found = find();
       const call = this.glance(signal);
-      return this.redaction.text(await this.queued(name, call, () => run(found, call)));
+      return this.gate.redaction.text(await this.queued(name, call, () => run(found, call)));
     };
     return this.written({ who, tool: name, args }, work, () => "allowed");
   }
 
-  /** In the audit log, however it ends. What has been done stays done when its end cannot be written: its beginning was. */
-  private async written<T>(
-    line: Pick<AuditEntry, "who" | "tool" | "args">,
-    work: () => Promise<T>,
-    decide: (result: T) => Decision,
-  ): Promise<T> {
-    const from = performance.now();
-    const write = async (decision: Decision, fault?: Fault) => {
-      const ms = performance.now() - from;
-      this.log.debug(line.tool, { decision, ms: Math.round(ms), fault: fault?.kind });
-      await this.audit.write({ ...line, decision, ms, ...(fault ? { fault: fault.kind } : {}) }).catch(() => undefined);
-    };
-    let result: T;
+  /** What goes wrong tells no more than what goes well. */
+  private async written<T>(wish: Wish, work: () => Promise<T>, decide: (result: T) => Decision): Promise<T> {
     try {
-      result = await work();
+      return await this.gate.written(wish, work, decide);
     } catch (error) {
-      const fault = this.redaction.fault(error);
-      if (fault.kind === "internal") this.log.error(line.tool, { reason: fault.message });
-      await write(fault.kind === "forbidden" ? "denied" : fault.kind === "invalid" ? "refused" : "failed", fault);
-      throw fault;
+      throw this.gate.redaction.fault(error);
     }
-    await write(decide(result));
-    return result;
   }
 
   /** For a short look at the engine that nobody has to be told of. */
@@ -147,27 +137,19 @@ export class Toolset {
     return this.callFor({ report: () => {} }, Deadline.in(this.settings.quickMs, signal));
   }
 
+  /** A client has ended its session: what was its own ends with it. Never throws. */
+  leave(owner: string): Promise<void> {
+    return this.owners.leave(owner);
+  }
+
   /** A person has said no to the plan that the token stands for. */
   decline(token: string): void {
     this.confirmations.forget(token);
   }
 
-  /** Nothing is changed that is not written down first. Faults: `exhausted`. */
-  private async begin({ level }: Tool, entry: AuditEntry): Promise<void> {
-    if (level === "safe") return;
-    try {
-      await this.audit.write(entry);
-    } catch (cause) {
-      throw new Fault("exhausted", "nothing was done: the audit log cannot be written", {
-        hint: "Make room on the disk of the data directory, or give its logs folder back to this user.",
-        cause,
-      });
-    }
-  }
-
   /** Ends the servers that were created. Never throws. */
   async close(): Promise<void> {
-    await (await this.workshop)?.close();
+    await this.owners.close();
   }
 
   /** The engine, connected once and again after it was lost. */
@@ -189,13 +171,6 @@ export class Toolset {
     const { DockerRuntime } = await import("../runtime/docker/docker.ts");
     const options = { instance: "toolset0", dataDir: this.settings.dataDir, env: this.env };
     return (this.runtime ??= new DockerRuntime(options)).volumes;
-  }
-
-  /** Loaded at the first use, as it brings an MCP client. */
-  private created(): Promise<Workshop> {
-    const { settings, env } = this;
-    const load = async () => new (await import("../create/workshop.ts")).Workshop(settings.dataDir, env);
-    return (this.workshop ??= load());
   }
 
   private find(name: string): Tool {
@@ -224,37 +199,38 @@ export class Toolset {
     return deadline.race(name, this.queue.add(work, { signal }));
   }
 
-  private callFor(caller: Pick<Caller, "report">, deadline: Deadline): ToolCall {
+  private callFor({ owner = "", report }: Pick<Caller, "owner" | "report">, deadline: Deadline): ToolCall {
     return {
       engine: () => this.engine(deadline),
       deadline,
       signal: deadline.signal,
-      report: (step) => caller.report({ ...step, text: this.redaction.text(step.text) }),
+      report: (step) => report({ ...step, text: this.gate.redaction.text(step.text) }),
       settings: this.settings,
       env: this.env,
       volumes: () => this.volumes(),
       recovery: this.recovery,
-      logins: this.logins,
-      created: () => this.created(),
+      logins: () => this.owners.of(owner).logins,
+      servers: () => this.servers(deadline),
+      created: () => this.owners.of(owner).created(),
     };
   }
 
   private async perform(
     found: Tool,
     args: Record<string, unknown>,
-    { who, session = "", begin }: Beginner,
+    { who, owner = "", begin }: Beginner,
     call: ToolCall,
   ): Promise<Answer> {
     const { [CONFIRMATION]: token, ...rest } = args;
     const bound = found.bind(found.level === "destructive" ? rest : args);
     if (found.level === "destructive" && this.settings.confirmDestructive) {
       const plan = await this.planOf(found, bound.plan, call);
-      const wish = { who: `${session} ${who}`, tool: found.name, args: rest, plan };
+      const wish = { who: `${owner} ${who}`, tool: found.name, args: rest, plan };
       const confirmed = typeof token === "string" && this.confirmations.redeem(token, wish);
       if (!confirmed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
     }
     await begin();
-    const outcome = this.redaction.outcome(await bound.run(call));
+    const outcome = this.gate.redaction.outcome(await bound.run(call));
     const structured = fit(outcome.structured, this.settings.responseBytesMax);
     return { kind: "done", outcome: { ...outcome, structured } };
   }
@@ -264,4 +240,11 @@ export class Toolset {
     if (!plan) throw new Fault("internal", `${found.name} is destructive and has no plan`);
     return plan(call);
   }
+}
+
+/** The manager of this data directory, or the one that LINKSPAN_URL names. */
+async function managerDoor(env: Environment, deadline: Deadline): Promise<ServersDoor> {
+  // Loaded at the first use: most toolsets have nothing to do with servers.
+  const { connectManager } = await import("../api/client/connect.ts");
+  return await connectManager({ env: withoutSafety(env), deadline: deadline.within(MANAGER_MS) });
 }

@@ -11,6 +11,8 @@ import { openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager } from "../../src/manager/manager.ts";
 import type { ServerBodyInput } from "../../src/model/server-spec.ts";
 import { ProcessRuntime } from "../../src/runtime/process/process.ts";
+import { Gate } from "../../src/safety/gate.ts";
+import { readSafety } from "../../src/safety/settings.ts";
 import { open } from "./docker-subject.ts";
 
 export interface ApiUnderTest extends AsyncDisposable {
@@ -29,7 +31,11 @@ export interface ApiUnderTest extends AsyncDisposable {
   post(path: string, body: unknown, signal?: AbortSignal): Promise<Response>;
 }
 
-export async function startApi(name: string, kind: "process" | "docker" = "process"): Promise<ApiUnderTest> {
+export async function startApi(
+  name: string,
+  kind: "process" | "docker" = "process",
+  safety: Record<string, string> = {},
+): Promise<ApiUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), `linkspan-api-${name}-`));
   const dataDir = openDataDir(join(folder, "data"), SILENT);
   const where = { instance: dataDir.instance, dataDir: dataDir.path };
@@ -39,7 +45,9 @@ export async function startApi(name: string, kind: "process" | "docker" = "proce
   const defects: Fault[] = [];
   const token = dataDir.token;
   const tcp = { host: "127.0.0.1", port: 0, token };
-  const api = serveApi(manager, { tcp, socket: dataDir.socketPath, onDefect: (fault) => void defects.push(fault) });
+  const gate = new Gate(readSafety(safety, "owner"), dataDir.path);
+  const socket = dataDir.socketPath;
+  const api = serveApi(manager, { tcp, socket, gate, onDefect: (fault) => void defects.push(fault) });
   const url = api.url ?? "";
   const http = (path: string, init: RequestInit = {}) => {
     const headers = new Headers(init.headers);
@@ -52,7 +60,7 @@ export async function startApi(name: string, kind: "process" | "docker" = "proce
     client: new ManagerClient({ kind: "unix", path: dataDir.socketPath }),
     url,
     token,
-    socket: dataDir.socketPath,
+    socket,
     defects,
     http,
     post: (path, body, signal) => {

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { CONFIRM_MS, Confirmations } from "../../src/toolset/confirm.ts";
 import { output } from "../../src/toolset/output.ts";
 import { Recovery } from "../../src/toolset/recovery.ts";
-import { Redaction } from "../../src/toolset/redact.ts";
+import { Redaction } from "../../src/safety/redact.ts";
 import { readSettings } from "../../src/toolset/settings.ts";
 import { tool } from "../../src/toolset/tool.ts";
 import { Toolset } from "../../src/toolset/toolset.ts";

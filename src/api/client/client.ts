@@ -46,6 +46,7 @@ import {
 } from "../../model/views.ts";
 import type { SessionRequestInput } from "../../model/session-request.ts";
 import { ManagerCalls, type Options, type ProgressOptions } from "./calls.ts";
+import type { ServersDoor } from "./door.ts";
 import { exchange, serverTimeout } from "./http.ts";
 
 export type { ManagerTarget } from "./http.ts";
@@ -58,7 +59,11 @@ export interface LogQuery {
 }
 
 /** Every method throws a `Fault`: the manager's own, or `unreachable`, `timeout`, `cancelled` from the way there. */
-export class ManagerClient extends ManagerCalls {
+export class ManagerClient extends ManagerCalls implements ServersDoor {
+  get local(): boolean {
+    return this.target.kind === "unix";
+  }
+
   /** Resolves when a manager answers; `GET /health`. */
   async health(options?: Options): Promise<void> {
     await this.json(healthView, "GET", "/health", "the health check", options);
@@ -101,11 +106,11 @@ export class ManagerClient extends ManagerCalls {
     return this.progress(serverChange, at(name, "restart"), {}, `the restart of ${name}`, options);
   }
 
-  /** Stops the server and forgets it. Idempotent for the container, `not-found` for an unknown name. */
-  async remove(name: string, options: Options = {}): Promise<void> {
+  /** Stops the server and forgets it, unless `keep` is said. Idempotent for the container, `not-found` for an unknown name. */
+  async remove(name: string, { keep, ...options }: Options & { keep?: boolean } = {}): Promise<void> {
     const deadline = options.deadline ?? Deadline.in(REQUEST_MS);
     const what = `the removal of ${name}`;
-    const query = { timeoutMs: serverTimeout(deadline) };
+    const query = { timeoutMs: serverTimeout(deadline), keep };
     await exchange(this.target, { method: "DELETE", path: at(name), query, signal: deadline.signal, what });
   }
 

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault, isFaultKind } from "../../base/fault.ts";
+import { VERSION } from "../../base/version.ts";
 import { type Problem, problem } from "../../model/views.ts";
 import { readText } from "./streams.ts";
 
@@ -125,7 +126,10 @@ function address(target: ManagerTarget, { path, query }: Exchange): string {
 }
 
 function options(target: ManagerTarget, request: Exchange): BunFetchRequestInit {
-  const headers: Record<string, string> = { accept: request.accept ?? "application/json" };
+  const headers: Record<string, string> = {
+    accept: request.accept ?? "application/json",
+    "user-agent": `linkspan/${VERSION}`,
+  };
   if (request.body !== undefined) headers["content-type"] = "application/json";
   if (request.upload) headers["content-type"] = request.upload.type;
   if (target.kind === "http") headers.authorization = `Bearer ${target.token}`;

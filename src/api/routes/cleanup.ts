@@ -17,6 +17,8 @@ export const cleanupRoutes = [
     id: "cleanup",
     summary: "Remove what nobody uses: containers and networks of managers that are gone, servers idle for too long",
     body: cleanupBody,
+    level: "destructive",
+    tool: ({ body }) => (body.dryRun ? undefined : "cleanup"),
     waitMs: REQUEST_MS,
     answers: "What was removed.",
     answer: cleanupReport,
@@ -34,7 +36,7 @@ export const cleanupRoutes = [
   }),
 ];
 
-async function statusOf(manager: Manager): Promise<StatusView> {
+export async function statusOf(manager: Manager): Promise<StatusView> {
   const { dataDir, runtime, cleanup } = manager;
   const stored = manager.volumes.list(false, Deadline.in(LOOK_MS)).catch(() => undefined);
   const look = cleanup.run({ dryRun: true, force: false }, Deadline.in(LOOK_MS)).catch(() => undefined);

@@ -3,6 +3,9 @@ import * as v from "valibot";
 import { inspection, REQUEST_MS, START_MS, serverChange, startBody, statsView } from "../../model/rest.ts";
 import { name } from "../../model/server-spec.ts";
 import { serverView } from "../../model/views.ts";
+import { requireDefinition } from "../../safety/definition.ts";
+import { removeServer } from "../own-door.ts";
+import { flag } from "../query.ts";
 import { route } from "../route.ts";
 
 const params = { name };
@@ -53,15 +56,17 @@ export const serverRoutes = [
     summary: "Start a server; with a spec as body, define it first. Idempotent",
     params,
     body: startBody,
+    level: "moderate",
+    tool: ({ body }) => (body ? "run_server" : "start_server"),
     waitMs: START_MS,
     progress: true,
     answers: "The server, which runs.",
     answer: serverChange,
     faults: ["not-found", "conflict", "unsupported", "server-failed", "unreachable", "exhausted"],
-    run: async ({ manager, name, body, report, deadline }) => ({
-      ...(await manager.start(name, body, report, deadline)),
-      message: "server started",
-    }),
+    run: async ({ manager, gate, name, body, report, deadline }) => {
+      if (body) await requireDefinition(body, gate.safety);
+      return { ...(await manager.start(name, body, report, deadline)), message: "server started" };
+    },
   }),
   route({
     method: "POST",
@@ -69,6 +74,8 @@ export const serverRoutes = [
     id: "stop",
     summary: "Stop a server. Idempotent",
     params,
+    level: "moderate",
+    tool: "stop_server",
     waitMs: REQUEST_MS,
     answers: "The server, which does not run. Its container stays, for its logs.",
     answer: serverChange,
@@ -84,6 +91,8 @@ export const serverRoutes = [
     id: "restart",
     summary: "Stop a server, if it runs, and start it",
     params,
+    level: "moderate",
+    tool: "restart_server",
     waitMs: START_MS,
     progress: true,
     answers: "The server, which runs.",
@@ -100,13 +109,15 @@ export const serverRoutes = [
     id: "remove",
     summary: "Stop a server, remove its container and forget it, unless the configuration file names it",
     params,
+    /** Its definition stays, so that a start brings it back. */
+    query: v.strictObject({ keep: v.optional(flag, "false") }),
+    level: "destructive",
+    tool: "remove_server",
     waitMs: REQUEST_MS,
     answers: "It is gone.",
     faults: ["not-found", "unreachable"],
-    run: async ({ manager, calls, metrics, name, deadline }) => {
-      await calls.letGo(name);
-      await manager.remove(name, deadline);
-      metrics.forget(name);
+    run: async ({ manager, calls, metrics, name, query, deadline }) => {
+      await removeServer({ manager, calls, metrics }, name, deadline, query.keep);
       return undefined;
     },
   }),

@@ -4,6 +4,7 @@ import { manifestNews, manifestView } from "../../model/manifest.ts";
 import { START_MS } from "../../model/rest.ts";
 import { sessionRequest } from "../../model/session-request.ts";
 import { sessionGrant, sessionView } from "../../model/views.ts";
+import { requireDefinition } from "../../safety/definition.ts";
 import { route } from "../route.ts";
 
 const session = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,200}$/, "expected a session's id"));
@@ -25,12 +26,14 @@ export const sessionRoutes = [
     summary: "Open a session for a front that dials the bridge itself; the answer holds the bridge's token",
     access: "socket",
     body: sessionRequest,
+    level: "moderate",
     waitMs: START_MS,
     progress: true,
     answers: "Where to dial, and with what.",
     answer: sessionGrant,
     faults: ["not-found", "unsupported", "server-failed", "unreachable", "exhausted"],
-    run: async ({ manager, body, report, deadline, signal }) => {
+    run: async ({ manager, gate, body, report, deadline, signal }) => {
+      await requireDefinition({ ...body.definition, image: body.server }, gate.safety);
       const grant = await manager.acquire(body, "front", report, deadline);
       // Nobody is left to use it, or to release it.
       if (signal.aborted) manager.release(grant.session);
@@ -56,6 +59,7 @@ export const sessionRoutes = [
     access: "socket",
     params: { id: session },
     body: manifestNews,
+    level: "moderate",
     answers: "It is kept, as far as it may be.",
     run: async ({ manager, params, body }) => {
       await manager.manifests.learn(params.id ?? "", body.answers);
@@ -68,6 +72,7 @@ export const sessionRoutes = [
     id: "release",
     summary: "Release a session. Idempotent",
     params: { id: session },
+    level: "moderate",
     answers: "It is released.",
     run: ({ manager, params }) => {
       manager.release(params.id ?? "");

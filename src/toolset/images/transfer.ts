@@ -28,7 +28,7 @@ async function steps(
   ref: string,
   call: ToolCall,
 ) {
-  const auth = call.logins.forImage(ref) ?? (await registryAuth(ref, call.env, call.deadline)) ?? NOBODY;
+  const auth = call.logins().forImage(ref) ?? (await registryAuth(ref, call.env, call.deadline)) ?? NOBODY;
   const request = { what, method: "POST", path, query, registryAuth: auth } as const;
   const stream = await (await call.engine()).stream(request, call.deadline, call.signal);
   await call.deadline.race(what, readProgress(stream, what, call.report));

@@ -2,7 +2,7 @@
 import type { Server, ServerContext } from "@modelcontextprotocol/server";
 import { Fault } from "../../base/fault.ts";
 import { similar } from "../../base/similar.ts";
-import { judgePrompt, requirePrompt } from "../policy.ts";
+import { judgePrompt, requirePrompt } from "../../safety/policy.ts";
 import { protocolError } from "../protocol-error.ts";
 import type { Toolset } from "../toolset.ts";
 import type { Prompt } from "./prompt.ts";

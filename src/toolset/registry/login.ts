@@ -81,7 +81,7 @@ export const loginRegistryTool = tool({
         throw told(error, what, password);
       });
     const identitytoken = found?.IdentityToken;
-    call.logins.set(serveraddress, encodeAuth(identitytoken ? { identitytoken, serveraddress } : body));
+    call.logins().set(serveraddress, encodeAuth(identitytoken ? { identitytoken, serveraddress } : body));
     return { registry: serveraddress, username };
   },
   text: ({ registry, username }) => `${username} is logged in to ${registry}, until this server ends`,

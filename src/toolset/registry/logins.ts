@@ -1,4 +1,4 @@
-/** Logins to registries that this process was given: in memory only, gone with it, never written or shown. */
+/** Logins to registries that one client has given: in memory only, gone with it, never written or shown. */
 import { registryOf } from "../../docker/credentials.ts";
 
 /** The oldest is forgotten. */

@@ -2,7 +2,7 @@
 import type { Server, ServerContext } from "@modelcontextprotocol/server";
 import { Fault } from "../../base/fault.ts";
 import { page } from "../output.ts";
-import { judgeResource, requireResource } from "../policy.ts";
+import { judgeResource, requireResource } from "../../safety/policy.ts";
 import { protocolError } from "../protocol-error.ts";
 import type { Toolset } from "../toolset.ts";
 import { matchUri, type ResourceTemplate, uriOf, type Variables } from "./resource.ts";

@@ -31,6 +31,9 @@ export async function redo(step: UndoStep, folder: string, call: ToolCall): Prom
       return redoImage(step, folder, call);
     case "service":
       return redoService(step, call);
+    case "server":
+      await (await call.servers()).start(step.name, undefined, { deadline: call.deadline });
+      return undefined;
   }
 }
 

@@ -53,7 +53,10 @@ export const serviceStep = v.object({
   spec: serviceSpec,
 });
 
-export const step = v.variant("kind", [containerStep, networkStep, volumeStep, imageStep, serviceStep]);
+/** An MCP server: its manager has kept the definition. */
+const serverStep = v.object({ kind: v.literal("server"), name: text });
+
+export const step = v.variant("kind", [containerStep, networkStep, volumeStep, imageStep, serviceStep, serverStep]);
 export type UndoStep = v.InferOutput<typeof step>;
 export type ContainerStep = v.InferOutput<typeof containerStep>;
 export type NetworkStep = v.InferOutput<typeof networkStep>;

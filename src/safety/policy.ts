@@ -3,17 +3,33 @@
  * is denied, and what is denied is not listed.
  */
 import { Fault } from "../base/fault.ts";
-import type { Settings } from "./settings.ts";
-import type { Tool } from "./tool.ts";
+import type { Safety } from "./settings.ts";
+
+/** `safe`: reads only. `moderate`: changes what can be changed back. `destructive`: something is gone afterwards. */
+export type Level = "safe" | "moderate" | "destructive";
+
+/** What somebody wants to do: a tool by its name, or a route or command that does the same as that tool. */
+export interface Action {
+  name: string;
+  level: Level;
+  /** It is no tool, and the lists of tools say nothing of it. */
+  unlisted?: boolean;
+}
 
 type Verdict = { allowed: true } | { allowed: false; reason: string; hint: string };
 
 const ALLOWED: Verdict = { allowed: true };
 
-export function judgeTool({ name, level }: Pick<Tool, "name" | "level">, settings: Settings): Verdict {
+export function judgeTool(action: Action, settings: Safety): Verdict {
+  const { name } = action;
+  if (action.unlisted) return judgeLevel(action, settings);
   if (settings.deniedTools.has(name)) return denied(`${name} is on the list of denied tools`, "SAFETY_DENIED_TOOLS");
   if (settings.allowedTools.size > 0 && !settings.allowedTools.has(name))
     return denied(`${name} is not on the list of allowed tools`, "SAFETY_ALLOWED_TOOLS");
+  return judgeLevel(action, settings);
+}
+
+function judgeLevel({ name, level }: Action, settings: Safety): Verdict {
   switch (level) {
     case "safe":
       return ALLOWED;
@@ -29,23 +45,23 @@ export function judgeTool({ name, level }: Pick<Tool, "name" | "level">, setting
 }
 
 /** Faults: `forbidden`, with the variable that decides. */
-export function requireTool(tool: Tool, settings: Settings): void {
+export function requireTool(tool: Action, settings: Safety): void {
   demand(judgeTool(tool, settings));
 }
 
 /** An empty list of allowed prompts allows all. */
-export function judgePrompt(name: string, { allowedPrompts }: Settings): Verdict {
+export function judgePrompt(name: string, { allowedPrompts }: Safety): Verdict {
   if (allowedPrompts.size === 0 || allowedPrompts.has(name)) return ALLOWED;
   return denied(`the prompt ${name} is not on the list of allowed prompts`, "SAFETY_ALLOWED_PROMPTS");
 }
 
 /** Faults: `forbidden`. */
-export function requirePrompt(name: string, settings: Settings): void {
+export function requirePrompt(name: string, settings: Safety): void {
   demand(judgePrompt(name, settings));
 }
 
 /** The list may name a resource (`container_logs`), its template, or the template without its variables (`container://logs`). */
-export function judgeResource({ name, template }: { name: string; template: string }, settings: Settings): Verdict {
+export function judgeResource({ name, template }: { name: string; template: string }, settings: Safety): Verdict {
   const { allowedResources } = settings;
   const plain = template.replace(/\/\{.*$/, "");
   if (allowedResources.size === 0 || [name, template, plain].some((word) => allowedResources.has(word))) return ALLOWED;
@@ -53,7 +69,7 @@ export function judgeResource({ name, template }: { name: string; template: stri
 }
 
 /** Faults: `forbidden`. */
-export function requireResource(resource: { name: string; template: string }, settings: Settings): void {
+export function requireResource(resource: { name: string; template: string }, settings: Safety): void {
   demand(judgeResource(resource, settings));
 }
 

@@ -3,7 +3,6 @@
  * here (masked where they are read); this is for logs, output of commands, health checks, events and engine messages.
  */
 import { Fault } from "../base/fault.ts";
-import type { Outcome } from "./tool.ts";
 
 const HIDDEN = "***";
 /** Deeper answers than this are none of the engine's. */
@@ -40,8 +39,8 @@ export class Redaction {
     return this.patterns.reduce((shown, pattern) => shown.replace(pattern, HIDDEN), text);
   }
 
-  outcome({ structured, text, ...rest }: Outcome): Outcome {
-    return { ...rest, structured: this.record(structured, 0), text: this.text(text) };
+  outcome<T extends { structured: Record<string, unknown>; text: string }>(outcome: T): T {
+    return { ...outcome, structured: this.record(outcome.structured, 0), text: this.text(outcome.text) };
   }
 
   /** The same fault, of which nothing tells more than it may. */
