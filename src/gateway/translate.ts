@@ -86,11 +86,15 @@ export function discoverResult({ capabilities, instructions, serverInfo }: Descr
   };
 }
 
-/** The answer to `initialize`. */
-export function initializeResult({ capabilities, instructions, serverInfo }: Description, version: string): Params {
+/** The answer to `initialize`. Tasks are a legacy server's own, and mean something else in the modern era. */
+export function initializeResult(
+  { era, capabilities, instructions, serverInfo }: Description,
+  version: string,
+): Params {
+  const { tasks, extensions: _, ...kept } = capabilities;
   return {
     protocolVersion: version,
-    capabilities: legacyServerCapabilities(capabilities),
+    capabilities: era === "legacy" && tasks !== undefined ? { ...kept, tasks } : kept,
     serverInfo,
     ...(instructions === undefined ? {} : { instructions }),
   };
@@ -99,11 +103,6 @@ export function initializeResult({ capabilities, instructions, serverInfo }: Des
 /** The version that a legacy client is answered: its own where we speak it, else our newest. */
 export function legacyVersion(asked: unknown): string {
   return LEGACY_VERSIONS.find((version) => version === asked) ?? LEGACY_VERSIONS[0];
-}
-
-export function legacyServerCapabilities(capabilities: Params): Params {
-  const { tasks: _, extensions: __, ...kept } = capabilities;
-  return kept;
 }
 
 function modernTool(tool: unknown): unknown {

@@ -41,8 +41,10 @@ import { Questions } from "./questions.ts";
 const IN_FLIGHT_MAX = 64;
 /** A server may have to be fetched before it can be described. */
 const DESCRIBE_MS = 600_000;
-/** Methods of the modern era, and what nobody carries through (docs/eras.md). */
-const REFUSED = /^(server\/discover|subscriptions\/listen|tasks\/.*)$/;
+/** Methods of the modern era. */
+const MODERN = new Set(["server/discover", "subscriptions/listen"]);
+/** Carried through to a process of the client's own only (docs/eras.md). */
+const TASKS = "tasks/";
 
 const initializeParams = v.object({
   protocolVersion: v.string(),
@@ -151,7 +153,8 @@ export class LegacyConversation {
     if (method === "initialize") return await this.initialize(request);
     const { session } = this;
     if (!session) throw new RpcFault(refusal(CODE.invalidRequest, "initialize comes first"));
-    if (REFUSED.test(method)) throw unknown(method);
+    const own = session.description.era === "legacy";
+    if (MODERN.has(method) || (method.startsWith(TASKS) && !own)) throw unknown(method);
     if (method === "logging/setLevel") return await this.setLevel(session, request, signal);
     if (method === "resources/subscribe" || method === "resources/unsubscribe") {
       const { resources } = session.description.capabilities;
@@ -243,7 +246,8 @@ export class LegacyConversation {
     const { era, capabilities } = session.description;
     if (!isRecord(capabilities.logging)) throw unknown(request.method);
     this.level = read(levelParams, request.params).level;
-    if (era === "legacy") await session.attachment.request(this.exchange(session, request, signal));
+    const { log: _, ...exchange } = this.exchange(session, request, signal);
+    if (era === "legacy") await session.attachment.request(exchange);
     return "{}";
   }
 

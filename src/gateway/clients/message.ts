@@ -27,8 +27,6 @@ export const CODE = {
   internal: -32603,
   /** Legacy: no such resource. */
   resourceNotFound: -32002,
-  /** Legacy, 2025-11-25: the client has to open a page first. */
-  urlElicitation: -32042,
   /** Modern: header and body differ. */
   headerMismatch: -32020,
   missingCapability: -32021,

@@ -25,13 +25,6 @@ export function isRoundMethod(method: string): method is (typeof METHODS)[number
 }
 
 const retryParams = v.looseObject({ inputResponses: v.optional(record), requestState: v.optional(v.string()) });
-const urlElicitations = v.object({
-  elicitations: v.pipe(
-    v.array(v.looseObject({ message: v.string(), url: v.string() })),
-    v.minLength(1),
-    v.maxLength(16),
-  ),
-});
 
 interface Asked {
   method: string;
@@ -88,11 +81,11 @@ export class Rounds {
       ...(round.log ? { log: { level: round.log.level, tell: call.tellLog } } : {}),
       ask: (question, signal) => call.ask(question, envelope.capabilities, signal),
       rounds: true,
-      ...(state?.kind !== "again" && (responses || state)
+      ...(responses || state
         ? { retry: { responses: responses ?? {}, state: state?.kind === "server" ? state.state : undefined } }
         : {}),
     };
-    call.start(attached.attachment.request(exchange));
+    call.start(round, () => attached.attachment.request(exchange));
     return call;
   }
 
@@ -104,8 +97,6 @@ export class Rounds {
     }
     const { reply } = outcome;
     if (reply.kind === "input-required") return this.passed(asked, binding, reply);
-    const pages = reply.kind === "error" ? pagesToOpen(reply, asked.envelope.capabilities) : undefined;
-    if (pages) return inputRequired(pages, this.seal.close(binding, { kind: "again" }, STATE_MS));
     return await resultOf(asked.method, reply, asked.attached);
   }
 
@@ -123,16 +114,4 @@ export class Rounds {
 
 function inputRequired(inputRequests: Record<string, Question>, requestState: string): string {
   return JSON.stringify({ resultType: "input_required", inputRequests, requestState });
-}
-
-/** A legacy server wants the client to open pages first and then call again (2025-11-25, -32042). */
-function pagesToOpen({ error }: Extract<Reply, { kind: "error" }>, declared: Params) {
-  const read = v.safeParse(urlElicitations, error.data);
-  if (error.code !== CODE.urlElicitation || !read.success) return undefined;
-  const questions: Record<string, Question> = {};
-  read.output.elicitations.forEach(({ message, url }, index) => {
-    questions[`q${index + 1}`] = { method: "elicitation/create", params: { mode: "url", message, url } };
-  });
-  const missing = Object.values(questions).some((question) => missingCapability(question, declared) !== undefined);
-  return missing ? undefined : questions;
 }

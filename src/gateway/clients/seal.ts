@@ -30,8 +30,6 @@ const content = v.variant("kind", [
   v.object({ kind: v.literal("call"), handle: v.string() }),
   /** The server's own state, byte for byte. */
   v.object({ kind: v.literal("server"), state: v.optional(v.string()) }),
-  /** The call is made again from the beginning: the client has been somewhere else meanwhile. */
-  v.object({ kind: v.literal("again") }),
 ]);
 export type Content = v.InferOutput<typeof content>;
 const sealed = v.object({ until: v.number(), content });

@@ -76,12 +76,13 @@ export class Call {
     });
   }
 
-  /** Begins the call; once. */
-  start(work: Promise<Reply>): void {
-    this.outcome = work;
+  /** Begins the call, once. The first round hears what is said before `next`, too. */
+  start(round: Round, work: () => Promise<Reply>): void {
+    this.round = round;
     const over = () => clearTimeout(this.total);
+    this.outcome = work();
     // What it ends with is for the round that asks for it.
-    work.then(over, over);
+    this.outcome.then(over, over);
   }
 
   /** Attaches the client's request to the call until there is something to answer it with. */

@@ -31,7 +31,7 @@ const DECLARED = {
 };
 
 test("before initialize there is ping and nothing else; a second one is refused; modern methods do not exist", async () => {
-  await using client = new RawClient(new FakeUpstream("legacy", () => never));
+  await using client = new RawClient(new FakeUpstream("modern", () => never));
   expect((await client.request("ping")).result).toEqual({});
   expect((await client.request("tools/list")).error?.code).toBe(-32600);
   await client.initialize();
@@ -138,6 +138,15 @@ test("what the client has not declared, it is not asked; what its version does n
   expect(await code("2025-03-26", { elicitation: {} }, "form")).toBe("-32601");
   expect(await code("2025-06-18", { elicitation: { url: {} } }, "url")).toBe("-32601");
   expect(await code("2025-11-25", { elicitation: {} }, "url")).toBe("-32601");
+});
+
+test("tasks are carried through to a legacy server's own process only", async () => {
+  const upstream = new FakeUpstream("legacy", () => result("legacy", { tasks: [] }), { tasks: { list: {} } });
+  await using client = new RawClient(upstream);
+  expect((await client.initialize()).result?.capabilities).toEqual({ tasks: { list: {} } });
+  expect((await client.request("tasks/list")).result).toEqual({ tasks: [] });
+  await using other = new RawClient(new FakeUpstream("modern", () => never, { tasks: {}, tools: {}, extensions: {} }));
+  expect((await other.initialize()).result?.capabilities).toEqual({ tools: {} });
 });
 
 test("the log level is the leg's; without one, nothing is asked for", async () => {
