@@ -128,6 +128,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./config.ts")).config,
   },
   {
+    name: "client",
+    group: "Set-up",
+    summary: "Set up MCP clients (Claude, VS Code, Cursor, …) for Linkspan",
+    load: async () => (await import("./client.ts")).client,
+  },
+  {
     name: "token",
     group: "Set-up",
     summary: "Print the token of the REST API",
