@@ -4,8 +4,9 @@
  */
 import { Descriptors } from "../base/descriptors.ts";
 import type { Deadline } from "../base/deadline.ts";
+import type { SocketChannel } from "./mcp/socket.ts";
 
-export type Server = Bun.Server<undefined>;
+export type Server = Bun.Server<SocketChannel | undefined>;
 
 export interface CrowdOptions {
   /** The same port each time. */

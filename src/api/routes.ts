@@ -8,6 +8,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { serverRoutes } from "./routes/servers.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { toolRoutes } from "./routes/tools.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
 
@@ -18,6 +19,7 @@ export const ROUTES: readonly Route[] = [
   ...logRoutes,
   ...volumeRoutes,
   ...sessionRoutes,
+  ...tokenRoutes,
   ...eventRoutes,
   ...cleanupRoutes,
   route({

@@ -9,6 +9,8 @@ import type { ServersDoor } from "./client/door.ts";
 import { createApp } from "./app.ts";
 import { CrowdedPort, endServer, type Server } from "./crowd.ts";
 import type { Door } from "../base/guard.ts";
+import { McpEndpoints, type McpOptions, type Routed } from "./mcp/endpoints.ts";
+import { SOCKET_HANDLER } from "./mcp/socket.ts";
 import { Metrics } from "./metrics.ts";
 import { ownDoor } from "./own-door.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
@@ -25,6 +27,8 @@ export interface ApiOptions {
     /** Names, beside `localhost` and addresses, that the Host header may have. */
     hosts?: readonly string[];
   };
+  /** MCP over HTTP, on both; without it the API is REST only. */
+  mcp?: McpSettings;
   /** Path of the unix socket; 0600, no token. Whoever calls this holds the lock of the data directory. */
   socket?: string;
   /** What everything that changes something passes. */
@@ -34,6 +38,8 @@ export interface ApiOptions {
   /** Hears when the port takes nobody, because descriptors are scarce, and when it does again. */
   onCrowd?: (open: boolean) => void;
 }
+
+export type McpSettings = Pick<McpOptions, "gateways" | "oauth" | "limits" | "webSocket">;
 
 export interface Api {
   /** Of the TCP side: `http://127.0.0.1:8080`. */
@@ -52,6 +58,8 @@ export interface Api {
 const NO_LIMIT_OF_BUN = Number.MAX_SAFE_INTEGER;
 /** A kept connection without a request, and a client that takes this long to send one, seconds. Each holds a descriptor. */
 const IDLE_S = 10;
+/** The status of what has become a WebSocket. */
+const SWITCHING = 101;
 /**
  * On a unix socket Bun 1.4.5 does not heed `server.timeout`, and without this option cuts a quiet answer after 10 s;
  * its types do not know the option there. Whoever may open the socket may also keep it open.
@@ -70,23 +78,14 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
   const ending = new AbortController();
   const services = { manager, calls, metrics: new Metrics(), gate: options.gate, ending: ending.signal };
   const app = createApp(services, options.onDefect);
-  const listen = (where: { hostname: string; port: number } | { unix: string }, door: Door) => {
-    const common = {
-      maxRequestBodySize: NO_LIMIT_OF_BUN,
-      fetch: async (request: Request, server: Server) => {
-        // An answer may take as long as it takes: each route has its own deadline, and streams have none.
-        server.timeout(request, 0);
-        const response = await app.fetch(request, { door });
-        // Otherwise a connection without a limit would be kept after it, and its descriptor with it.
-        if (endsByItself(response)) server.timeout(request, IDLE_S);
-        else response.headers.set("connection", "close");
-        return response;
-      },
-    };
-    return "unix" in where
-      ? Bun.serve({ ...where, ...common, ...NEVER_IDLE })
-      : Bun.serve({ ...where, ...common, idleTimeout: IDLE_S });
+  const mcp =
+    options.mcp &&
+    new McpEndpoints({ ...options.mcp, tokens: manager.access, key: manager.dataDir.key, ending: ending.signal });
+  const answer = async (request: Request, server: Server, door: Door): Promise<Response | undefined> => {
+    const routed = mcp?.route(request, server, door);
+    return routed ? measured(request, routed, services.metrics) : app.fetch(request, { door });
   };
+  const listen = (where: Where, door: Door) => serveOn(where, (request, server) => answer(request, server, door));
   const { tcp, socket } = options;
   const own = socket === undefined ? undefined : listenOnSocket(socket, () => listen({ unix: socket }, OWN_DOOR));
   const hosts = tcp?.hosts?.map((host) => host.toLowerCase()) ?? [];
@@ -112,8 +111,9 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       },
       close: async (deadline) => {
         ending.abort();
+        mcp?.drain();
         await Promise.all([port?.close(deadline), own && endServer(own, deadline)]);
-        await calls.close();
+        await Promise.all([mcp?.close(), calls.close()]);
         if (socket !== undefined) rmSync(socket, { force: true });
       },
     };
@@ -121,6 +121,35 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
     void own?.stop(true);
     throw error;
   }
+}
+
+type Where = { hostname: string; port: number } | { unix: string };
+
+function serveOn(where: Where, answer: (request: Request, server: Server) => Promise<Response | undefined>): Server {
+  const common = {
+    maxRequestBodySize: NO_LIMIT_OF_BUN,
+    fetch: async (request: Request, server: Server) => {
+      // An answer may take as long as it takes: each route has its own deadline, and streams have none.
+      server.timeout(request, 0);
+      const response = await answer(request, server);
+      if (!response) return undefined;
+      // Otherwise a connection without a limit would be kept after it, and its descriptor with it.
+      if (endsByItself(response)) server.timeout(request, IDLE_S);
+      else response.headers.set("connection", "close");
+      return response;
+    },
+    websocket: SOCKET_HANDLER,
+  };
+  return "unix" in where
+    ? Bun.serve({ ...where, ...common, ...NEVER_IDLE })
+    : Bun.serve({ ...where, ...common, idleTimeout: IDLE_S });
+}
+
+async function measured({ method }: Request, { pattern, response }: Routed, metrics: Metrics) {
+  const startedAt = performance.now();
+  const answered = await response;
+  metrics.request(method, pattern, answered?.status ?? SWITCHING, (performance.now() - startedAt) / 1000);
+  return answered;
 }
 
 /** Whoever may open the socket needs no token. */

@@ -136,7 +136,7 @@ export const COMMANDS: Entry[] = [
   {
     name: "token",
     group: "Set-up",
-    summary: "Print the token of the REST API",
+    summary: "Print the token of the REST API; make, list and revoke tokens for MCP clients",
     load: async () => (await import("./token.ts")).token,
   },
   {

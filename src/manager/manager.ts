@@ -10,6 +10,7 @@ import type { ServerBody, ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { BudgetView, ServerView, SessionGrant, SessionView } from "../model/views.ts";
 import type { LogLine, LogOptions, Report, Runtime, RuntimeKind, Stats } from "../runtime/runtime.ts";
+import type { AccessTokens } from "./access-tokens.ts";
 import { Cleanup, type CleanupOptions, ON_REQUEST } from "./cleanup.ts";
 import type { DataDir } from "./data-dir.ts";
 import { leaveEngine, removeServers } from "./ending.ts";
@@ -79,6 +80,7 @@ export class Manager implements AsyncDisposable {
   /** Removes what nobody uses, by itself and when it is asked to. */
   readonly cleanup: Cleanup;
   readonly manifests: Manifests;
+  readonly access: AccessTokens;
   private readonly sweeper: ReturnType<typeof setInterval>;
   private closed: Promise<void> | undefined;
   private touchedAt = performance.now();
@@ -91,6 +93,7 @@ export class Manager implements AsyncDisposable {
     const facts = (deadline: Deadline) => this.facts.get(deadline);
     this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, home: dataDir.path, allowWeaker, facts };
     this.state = State.open(dataDir.statePath, log);
+    this.access = this.state.access;
     this.log = openEvents(dataDir.path, this.state, (server) => this.registry.find(server)?.present?.name);
     this.room = new Room(options.budget ?? NO_BUDGET, {
       events: this.log,

@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import type { Log } from "../base/log.ts";
 import { type ServerSpec, serverSpec } from "../model/server-spec.ts";
+import { AccessTokens } from "./access-tokens.ts";
 import { History } from "./history.ts";
 import { Pins } from "./pins.ts";
 
@@ -22,6 +23,7 @@ const row = v.object({ name: v.string(), spec: v.string() });
 export class State {
   readonly history: History;
   readonly pins: Pins;
+  readonly access: AccessTokens;
 
   private constructor(
     private readonly database: Database,
@@ -31,6 +33,7 @@ export class State {
   ) {
     this.history = new History(database, log);
     this.pins = new Pins(database, log);
+    this.access = new AccessTokens(database, log);
   }
 
   /** Never fails: a damaged file is moved aside, without a writable one the state lives in memory. */
@@ -94,6 +97,7 @@ export class State {
 
   close(): void {
     this.history.flush();
+    this.access.flush();
     this.database.close();
   }
 

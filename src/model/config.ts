@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import type { Environment } from "./env-reference.ts";
+import { limitsSection, oauthSection } from "./http-config.ts";
 import { name, type ServerSpec, serverBody } from "./server-spec.ts";
 import { byteSize, duration } from "./units.ts";
 import { type ConfigError, YamlSource } from "./yaml-source.ts";
@@ -49,6 +50,12 @@ export const managerSection = v.strictObject({
   /** A server that runs for sessions and has had none for so long is removed; 0 is never. */
   maxAge: v.optional(duration(0, YEAR_MS)),
   budget: v.optional(budgetSection),
+  /** Access tokens of an issuer, beside our own. */
+  oauth: v.optional(oauthSection),
+  /** What one principal may ask for over MCP. */
+  limits: v.optional(limitsSection),
+  /** MCP over WebSocket on `/mcp/ws` and `/servers/NAME/mcp/ws`, too. */
+  webSocket: v.optional(v.boolean()),
   logLevel: v.optional(v.picklist(["debug", "info", "warn", "error"])),
   logFormat: v.optional(v.picklist(["json", "text"])),
 });

@@ -21,6 +21,7 @@ const BODIES: Record<string, unknown> = {
   acquire: { server: "subject", pid: process.pid, ppid: process.ppid },
   manifest: { server: "subject", pid: process.pid, ppid: process.ppid },
   learn: { answers: {} },
+  createToken: { name: "subject", servers: ["subject"] },
 };
 
 /** Removal last: every other route needs the server. */

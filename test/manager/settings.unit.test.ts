@@ -34,6 +34,9 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     cleanupInterval: 300_000,
     maxAge: 3_600_000,
     budget: { wait: 25_000 },
+    oauth: undefined,
+    limits: {},
+    webSocket: false,
     logLevel: "info",
     logFormat: "text",
   });

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ManagerClient } from "../../src/api/client/client.ts";
-import { type Api, serveApi } from "../../src/api/server.ts";
+import { type Api, type McpSettings, serveApi } from "../../src/api/server.ts";
 import { Deadline } from "../../src/base/deadline.ts";
 import type { Fault } from "../../src/base/fault.ts";
 import { SILENT } from "../../src/base/log.ts";
@@ -35,6 +35,7 @@ export async function startApi(
   name: string,
   kind: "process" | "docker" = "process",
   safety: Record<string, string> = {},
+  mcp?: McpSettings,
 ): Promise<ApiUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), `linkspan-api-${name}-`));
   const dataDir = openDataDir(join(folder, "data"), SILENT);
@@ -47,7 +48,8 @@ export async function startApi(
   const tcp = { host: "127.0.0.1", port: 0, token };
   const gate = new Gate(readSafety(safety, "owner"), dataDir.path);
   const socket = dataDir.socketPath;
-  const api = serveApi(manager, { tcp, socket, gate, onDefect: (fault) => void defects.push(fault) });
+  const onDefect = (fault: Fault) => void defects.push(fault);
+  const api = serveApi(manager, { tcp, socket, gate, onDefect, ...(mcp ? { mcp } : {}) });
   const url = api.url ?? "";
   const http = (path: string, init: RequestInit = {}) => {
     const headers = new Headers(init.headers);

@@ -1,0 +1,93 @@
+/**
+ * What a session has sent as events, so that a client whose connection broke gets what it lacks: each exactly once, in
+ * order, on the stream it belongs to. Bounded; what was dropped is known, and never passed over in silence. Pure.
+ */
+
+/** Of one session, together. */
+export const STORE_EVENTS_MAX = 1_024;
+export const STORE_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface StoredEvent {
+  /** `STREAM-NUMBER`, as `Last-Event-ID` has it. */
+  id: string;
+  text: string;
+}
+
+interface Kept {
+  stream: number;
+  number: number;
+  text: string;
+}
+
+interface Stream {
+  /** Of its last event; 0 is the beginning, which a client knows before the first. */
+  last: number;
+  /** Of the last one that was dropped. */
+  dropped: number;
+}
+
+export class EventStore {
+  private readonly events: Kept[] = [];
+  private readonly streams = new Map<number, Stream>();
+  private chars = 0;
+
+  constructor(
+    private readonly eventsMax = STORE_EVENTS_MAX,
+    private readonly charsMax = STORE_BYTES_MAX,
+  ) {}
+
+  /** The id that stands for the beginning of a stream. */
+  begin(stream: number): string {
+    this.stream(stream);
+    return `${stream}-0`;
+  }
+
+  append(stream: number, text: string): StoredEvent {
+    const state = this.stream(stream);
+    const number = (state.last += 1);
+    this.events.push({ stream, number, text });
+    this.chars += text.length;
+    while (this.events.length > this.eventsMax || this.chars > this.charsMax) this.drop();
+    return { id: `${stream}-${number}`, text };
+  }
+
+  /** Which stream an id is of; undefined for what is no id of this store. */
+  streamOf(id: string): number | undefined {
+    return this.parse(id)?.stream;
+  }
+
+  /** What comes after the event; undefined when some of it is lost, or the id is none of ours. */
+  after(id: string): StoredEvent[] | undefined {
+    const from = this.parse(id);
+    if (!from) return undefined;
+    const state = this.streams.get(from.stream);
+    if (!state || from.number > state.last || from.number < state.dropped) return undefined;
+    return this.events
+      .filter(({ stream, number }) => stream === from.stream && number > from.number)
+      .map(({ stream, number, text }) => ({ id: `${stream}-${number}`, text }));
+  }
+
+  private stream(stream: number): Stream {
+    let state = this.streams.get(stream);
+    if (!state) this.streams.set(stream, (state = { last: 0, dropped: 0 }));
+    // Streams without events in the store are forgotten, oldest first: nobody could resume them for sure.
+    if (this.streams.size > this.eventsMax) {
+      const [oldest] = this.streams.keys();
+      if (oldest !== undefined && oldest !== stream) this.streams.delete(oldest);
+    }
+    return state;
+  }
+
+  private drop(): void {
+    const oldest = this.events.shift();
+    if (!oldest) return;
+    this.chars -= oldest.text.length;
+    const state = this.streams.get(oldest.stream);
+    if (state) state.dropped = oldest.number;
+  }
+
+  private parse(id: string): { stream: number; number: number } | undefined {
+    const match = /^(\d{1,15})-(\d{1,15})$/.exec(id);
+    return match ? { stream: Number(match[1]), number: Number(match[2]) } : undefined;
+  }
+}
