@@ -16,7 +16,15 @@ export interface Tls {
 export type Endpoint =
   | { kind: "socket"; path: string }
   | { kind: "tcp"; host: string; port: number; tls: Tls | undefined }
-  | { kind: "ssh"; host: string; port: number; user: string | undefined };
+  | {
+      kind: "ssh";
+      host: string;
+      /** Absent: as ssh's configuration says. */
+      port: number | undefined;
+      user: string | undefined;
+      /** The engine's, on the other machine; absent: where `docker` finds it there. */
+      socket: string | undefined;
+    };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -37,13 +45,13 @@ export function parseEndpoint(text: string, env: Environment): Endpoint {
   try {
     url = new URL(/^[a-z]+:\/\//.test(text) ? text : `tcp://${text}`);
   } catch (cause) {
-    throw badEndpoint(text, cause);
+    return badEndpoint(text, cause);
   }
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  if (host === "") throw badEndpoint(text);
+  if (host === "") return badEndpoint(text);
   switch (url.protocol) {
     case "ssh:":
-      return { kind: "ssh", host, port: Number(url.port || 22), user: decodeURIComponent(url.username) || undefined };
+      return sshEndpoint(url, host) ?? badEndpoint(text);
     case "tcp:":
     case "http:":
     case "https:": {
@@ -52,15 +60,26 @@ export function parseEndpoint(text: string, env: Environment): Endpoint {
       return { kind: "tcp", host, port, tls: secure ? readTls(env) : undefined };
     }
     default:
-      throw badEndpoint(text);
+      return badEndpoint(text);
   }
+}
+
+/** None of it can be an option of ssh, or mean anything to a shell; a password would be seen in the list of processes. */
+function sshEndpoint({ username, password, port, pathname }: URL, host: string): Endpoint | undefined {
+  const user = decodeURIComponent(username) || undefined;
+  const socket = /^\/?$/.test(pathname) ? undefined : pathname;
+  if (password !== "" || !/^[A-Za-z0-9_][A-Za-z0-9_.:-]*$|^::/.test(host)) return undefined;
+  if (user !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*$/.test(user)) return undefined;
+  if (socket !== undefined && !/^(\/[A-Za-z0-9_.-]+)+$/.test(socket)) return undefined;
+  return { kind: "ssh", host, port: port === "" ? undefined : Number(port), user, socket };
 }
 
 /** As it is shown to people: no credentials in it. */
 export function formatEndpoint(endpoint: Endpoint): string {
   if (endpoint.kind === "socket") return endpoint.path;
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
-  return `${endpoint.kind === "ssh" ? "ssh" : endpoint.tls ? "https" : "tcp"}://${host}:${endpoint.port}`;
+  const port = endpoint.port === undefined ? "" : `:${endpoint.port}`;
+  return `${endpoint.kind === "ssh" ? "ssh" : endpoint.tls ? "https" : "tcp"}://${host}${port}`;
 }
 
 /** Whether the engine shares this machine's files and loopback, as far as the endpoint tells. */
@@ -143,8 +162,8 @@ function isOn(text: string | undefined): boolean {
   return text !== undefined && text !== "" && text !== "0" && text.toLowerCase() !== "false";
 }
 
-function badEndpoint(text: string, cause?: unknown): Fault {
-  return new Fault("usage", `DOCKER_HOST is not an engine's address: ${text.replace(/\/\/[^/@]*@/, "//…@")}`, {
+function badEndpoint(text: string, cause?: unknown): never {
+  throw new Fault("usage", `DOCKER_HOST is not an engine's address: ${text.replace(/\/\/[^/@]*@/, "//…@")}`, {
     hint: "use unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST",
     cause,
   });

@@ -7,11 +7,12 @@
  */
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import * as v from "valibot";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { checkEndpoint, type Endpoint, formatEndpoint } from "./endpoint.ts";
+import { type Way, wayTo } from "./modem.ts";
 import { engineFault, frozenFault, messageFault } from "./faults.ts";
 
 // docker-modem takes addresses apart with url.parse: the warning is for its makers, not for who runs Linkspan.
@@ -77,6 +78,7 @@ export class Engine {
   private constructor(
     readonly endpoint: Endpoint,
     private readonly docker: Docker,
+    private readonly way: Way,
     /** `20.10.24` */
     readonly version: string,
     /** The agreed API version, such as `1.41`. */
@@ -92,13 +94,14 @@ export class Engine {
   /** Finds out whether an engine answers and agrees on an API version. `answerMs` replaces the time of an answer that is not patient. Faults: `unreachable`, `forbidden`, `unsupported`, `timeout`. */
   static async connect(endpoint: Endpoint, deadline: Deadline, answerMs?: number): Promise<Engine> {
     checkEndpoint(endpoint);
-    const anyVersion = new Engine(endpoint, dockerAt(endpoint, undefined), "", "", "", "", false, answerMs);
+    const way = await wayTo(endpoint, deadline);
+    const anyVersion = new Engine(endpoint, way.at(undefined), way, "", "", "", "", false, answerMs);
     const request = { what: "asking the engine for its version", method: "GET", path: "/version" } as const;
     const found = await anyVersion.call(request, engineVersion, deadline);
     const api = agree(found.ApiVersion, found.MinAPIVersion ?? API_MIN, found.Version);
     const isPodman = (found.Components ?? []).some(({ Name }) => Name === "Podman Engine");
     const { Version, Os, Arch } = found;
-    return new Engine(endpoint, dockerAt(endpoint, api), Version, api, Os, bunArch(Arch), isPodman, answerMs);
+    return new Engine(endpoint, way.at(api), way, Version, api, Os, bunArch(Arch), isPodman, answerMs);
   }
 
   async info(deadline: Deadline): Promise<EngineInfo> {
@@ -164,6 +167,8 @@ export class Engine {
     } catch (error) {
       cut.abort();
       if (signal.aborted) throw new Fault("cancelled", `${request.what} was cancelled`);
+      const problem = error instanceof Fault ? undefined : this.way.problem();
+      if (problem) throw problem;
       throw engineFault(error, request.what, formatEndpoint(this.endpoint));
     }
   }
@@ -220,41 +225,6 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return text;
-  }
-}
-
-/** A connection of its own for each call: one that is kept may be dead already, as all are after a restart of the engine. */
-const EACH_ITS_OWN = { headers: { Connection: "close" } };
-
-function dockerAt(endpoint: Endpoint, api: string | undefined): Docker {
-  const common = { ...EACH_ITS_OWN, ...(api === undefined ? {} : { version: `v${api}` }) };
-  switch (endpoint.kind) {
-    case "socket":
-      // An empty host keeps the modem from reading DOCKER_HOST a second time.
-      return new Docker({ ...common, host: "", socketPath: endpoint.path });
-    case "tcp": {
-      const { ca, cert, key } = endpoint.tls ?? {};
-      const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
-      return new Docker({
-        ...common,
-        host: endpoint.host,
-        port: endpoint.port,
-        protocol: endpoint.tls ? "https" : "http",
-        ...tls,
-      });
-    }
-    case "ssh": {
-      const agent = process.env["SSH_AUTH_SOCK"];
-      const user = endpoint.user ? { username: endpoint.user } : {};
-      return new Docker({
-        ...common,
-        host: endpoint.host,
-        port: endpoint.port,
-        protocol: "ssh",
-        ...user,
-        sshOptions: agent ? { agent } : {},
-      });
-    }
   }
 }
 

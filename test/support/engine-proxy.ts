@@ -82,6 +82,7 @@ export class EngineProxy implements AsyncDisposable {
       const rule = this.rules.find((one) => one.line.test(line));
       if (rule?.answer) return answer(client, rule.answer);
       const { endpoint } = this.engine;
+      if (endpoint.kind === "ssh") throw new Error("no proxy before an engine behind SSH");
       const far = connect(endpoint.kind === "socket" ? { path: endpoint.path } : endpoint);
       this.keep(far);
       client.on("close", () => far.destroy());

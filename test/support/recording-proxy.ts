@@ -24,6 +24,7 @@ export async function startRecordingProxy({ endpoint }: Engine): Promise<Recordi
   const chunks: Buffer[] = [];
   const connections: Buffer[][] = [];
   const open = new Set<Socket>();
+  if (endpoint.kind === "ssh") throw new Error("no proxy before an engine behind SSH");
   const server = createServer((client) => {
     const target = endpoint.kind === "socket" ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
     const upstream = connect(target);
