@@ -97,7 +97,10 @@ function commandOf({ socket }: SshEndpoint, target: readonly string[], shared: s
     "ssh",
     "-T",
     // Nobody is there to answer: what would ask fails, a host that is not known included.
-    ...["-o", "BatchMode=yes", "-o", `ConnectTimeout=${CONNECT_S}`],
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    `ConnectTimeout=${CONNECT_S}`,
     ...(shared ? ["-o", "ControlMaster=auto", "-o", `ControlPersist=${PERSIST_S}`, "-o", `ControlPath=${shared}`] : []),
     ...target,
     "docker",
