@@ -210,7 +210,7 @@ function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: 
 function guarded(manager: Manager, gate: Gate): Host {
   return {
     acquire: async (request, kind, report, deadline) => {
-      const pass = await gate.enter({ name: "acquire", level: "moderate", unlisted: true }, kind, request);
+      const pass = await gate.enter({ name: "opening a session", level: "moderate", unlisted: true }, kind, request);
       return await pass(() => manager.acquire(request, kind, report, deadline));
     },
     release: (session) => manager.release(session),

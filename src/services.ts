@@ -9,6 +9,8 @@ import { bridgeFilesFor } from "./runtime/docker/bridge-release.ts";
 import { DockerRuntime } from "./runtime/docker/docker.ts";
 import { copyToVolume } from "./runtime/process/folder-volume.ts";
 import type { Report } from "./runtime/runtime.ts";
+import { Gate } from "./safety/gate.ts";
+import { readSafety } from "./safety/settings.ts";
 import { type WrapRequest, wrapImage } from "./runtime/docker/wrap.ts";
 
 const PROBE_MS = 10_000;
@@ -38,8 +40,12 @@ export async function folderVolume(folder: string, name: string): Promise<AsyncD
 }
 
 export async function wrap(request: WrapRequest, report: Report): Promise<string> {
+  const gate = new Gate(readSafety(process.env, "owner"), dataDir());
+  const pass = await gate.enter({ name: "docker_build_image", level: "moderate" }, "wrap", request);
   const engine = await Engine.connect(findEndpoint(process.env), Deadline.in(PROBE_MS));
   const deadline = Deadline.in(WRAP_MS);
   const source = { url: process.env["LINKSPAN_RELEASE_URL"], dataDir: dataDir() };
-  return wrapImage(engine, await bridgeFilesFor(engine.arch, source, report, deadline), request, report, deadline);
+  return await pass(async () =>
+    wrapImage(engine, await bridgeFilesFor(engine.arch, source, report, deadline), request, report, deadline),
+  );
 }

@@ -48,13 +48,21 @@ function operation(route: Route): Json {
   return {
     operationId: route.id,
     summary: route.summary,
-    ...(route.access === "open" ? { security: [] } : {}),
-    ...(route.access === "socket" ? { description: "Only over the manager's unix socket.", security: [] } : {}),
+    ...(route.access === undefined || route.access === "token" ? {} : { security: [] }),
+    ...described(route),
     parameters: [...pathParameters(route), ...queryParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body) } : {}),
     ...(route.upload ? { requestBody: { required: true, content: { [route.upload.type]: {} } } } : {}),
     responses: { ...goodAnswer(route), ...badAnswers(route) },
   };
+}
+
+function described({ access, level }: Route): Json {
+  const words = [
+    ...(access === "socket" ? ["Only over the manager's unix socket."] : []),
+    ...(level === undefined ? [] : [`Level: ${level}.`]),
+  ];
+  return words.length > 0 ? { description: words.join(" ") } : {};
 }
 
 function requestBody(schema: v.GenericSchema): Json {

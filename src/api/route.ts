@@ -102,9 +102,11 @@ interface Definition<Q extends Schema, B extends Schema, A extends Schema> exten
   answer?: A;
   /**
    * With a `level`: the tool that does the same (src/toolset), whose name is on the lists of allowed and denied ones;
-   * undefined where this request only reads. Without it the lists say nothing of the route.
+   * undefined where this request only reads.
    */
   tool?: string | ((asked: { body: v.InferOutput<B> }) => string | undefined);
+  /** With a `level`, and no tool that does the same: what it is called; lists of tools say nothing of it. */
+  deed?: string;
   /** The answer's value; undefined: 204. A `Response` is for what is not JSON. */
   run(asked: Asked<v.InferOutput<Q>, v.InferOutput<B>>): Result<A>;
 }
@@ -118,7 +120,7 @@ export function route<
   B extends Schema = Nothing,
   A extends Schema = v.UndefinedSchema<undefined>,
 >(definition: Definition<Q, B, A>): Route {
-  const { run, tool: _, ...facts } = definition;
+  const { run, tool: _tool, deed: _deed, ...facts } = definition;
   return {
     ...facts,
     query: definition.query,
@@ -159,13 +161,18 @@ export function route<
   };
 }
 
+interface Named<B> {
+  tool?: string | ((asked: { body: B }) => string | undefined);
+  deed?: string;
+}
+
 /** What this request changes; undefined where it only reads. */
 function actionOf<B>(
-  { id, level, tool }: { id: string; level?: Level; tool?: string | ((asked: { body: B }) => string | undefined) },
+  { id, level, tool = id, deed }: Pick<RouteFacts, "id" | "level"> & Named<B>,
   body: B,
 ): Action | undefined {
   if (level === undefined) return undefined;
-  if (tool === undefined) return { name: id, level, unlisted: true };
+  if (deed !== undefined) return { name: deed, level, unlisted: true };
   const name = typeof tool === "string" ? tool : tool({ body });
   return name === undefined ? undefined : { name, level };
 }

@@ -29,15 +29,19 @@ export function judgeTool(action: Action, settings: Safety): Verdict {
   return judgeLevel(action, settings);
 }
 
-function judgeLevel({ name, level }: Action, settings: Safety): Verdict {
+/** Without moderate ones nothing is changed at all, whatever is said of destructive ones: that is the read-only mode. */
+function judgeLevel({ name, level }: Action, { allowModerate, allowDestructive }: Safety): Verdict {
   switch (level) {
     case "safe":
       return ALLOWED;
     case "moderate":
-      if (settings.allowModerate) return ALLOWED;
-      return denied(`${name} changes something, and only reading is allowed`, "SAFETY_ALLOW_MODERATE_OPERATIONS=true");
     case "destructive":
-      if (settings.allowDestructive) return ALLOWED;
+      if (!allowModerate)
+        return denied(
+          `${name} changes something, and only reading is allowed`,
+          "SAFETY_ALLOW_MODERATE_OPERATIONS=true",
+        );
+      if (level === "moderate" || allowDestructive) return ALLOWED;
       return denied(`${name} destroys something, and that is not allowed`, "SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS=true");
     default:
       return denied(`${name} has no known level`, "a newer version of Linkspan");

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findManager } from "../../src/api/client/connect.ts";
 import { Deadline } from "../../src/base/deadline.ts";
+import type { ServerBodyInput } from "../../src/model/server-spec.ts";
 import { BINARY } from "./binary.ts";
 import { cleanEnv, linkspan, type Ran, type RunOptions, tempDir } from "./cli.ts";
 
@@ -20,16 +21,27 @@ export interface CliManager extends AsyncDisposable {
   run(args: string[], options?: RunOptions): Promise<Ran>;
 }
 
+interface CliManagerOptions {
+  /** Of the manager, not of the commands. */
+  env?: Record<string, string>;
+  /** Declared in its configuration. */
+  servers?: Record<string, ServerBodyInput>;
+}
+
 /** Everything that this manager, or one that a command starts in the background, leaves is in `dir` and goes with it. */
-export async function cliManager(name: string, runtime: "process" | "docker" = "process"): Promise<CliManager> {
+export async function cliManager(
+  name: string,
+  runtime: "process" | "docker" = "process",
+  { env: own = {}, servers = {} }: CliManagerOptions = {},
+): Promise<CliManager> {
   const { path: dir, ...temp } = await tempDir(`cli-${name}`);
   mkdirSync(join(dir, "linkspan"));
-  const settings = { manager: { runtime, allowWeaker: runtime === "process", stopServersOnExit: true }, servers: {} };
+  const settings = { manager: { runtime, allowWeaker: runtime === "process", stopServersOnExit: true }, servers };
   writeFileSync(join(dir, "linkspan", "linkspan.yaml"), JSON.stringify(settings));
   const env = { LINKSPAN_DATA_DIR: join(dir, "data"), XDG_CONFIG_HOME: dir, HOME: dir };
   const child = Bun.spawn([BINARY, "serve", "--port", "0", "--tcp-port", "0"], {
     cwd: dir,
-    env: cleanEnv(env),
+    env: cleanEnv({ ...env, ...own }),
     stdin: "ignore",
     stdout: Bun.file(join(dir, "serve.out")),
     stderr: Bun.file(join(dir, "serve.err")),

@@ -27,6 +27,7 @@ export const sessionRoutes = [
     access: "socket",
     body: sessionRequest,
     level: "moderate",
+    deed: "opening a session",
     waitMs: START_MS,
     progress: true,
     answers: "Where to dial, and with what.",
@@ -60,6 +61,7 @@ export const sessionRoutes = [
     params: { id: session },
     body: manifestNews,
     level: "moderate",
+    deed: "keeping a manifest",
     answers: "It is kept, as far as it may be.",
     run: async ({ manager, params, body }) => {
       await manager.manifests.learn(params.id ?? "", body.answers);
@@ -73,6 +75,7 @@ export const sessionRoutes = [
     summary: "Release a session. Idempotent",
     params: { id: session },
     level: "moderate",
+    deed: "ending a session",
     answers: "It is released.",
     run: ({ manager, params }) => {
       manager.release(params.id ?? "");
