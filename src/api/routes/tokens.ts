@@ -19,6 +19,8 @@ export const tokenRoutes = [
     id: "createToken",
     summary: "Make an access token for MCP clients",
     body: tokenBody,
+    level: "moderate",
+    deed: "making an access token",
     answers: "The token, which is not shown again.",
     answer: tokenMade,
     faults: ["conflict", "exhausted", "unreachable"],
@@ -30,6 +32,8 @@ export const tokenRoutes = [
     id: "revokeToken",
     summary: "Revoke an access token; open sessions and streams of it end",
     params: { name: tokenName },
+    level: "moderate",
+    deed: "revoking an access token",
     answers: "It is not valid any more.",
     faults: ["not-found", "unreachable"],
     run: ({ manager, name }) => {
