@@ -3,10 +3,19 @@
  * It knows nothing of eras. What belongs to no request is dropped: answers that nobody waits for (unknown, repeated, late),
  * progress of what is over.
  */
-import { Fault } from "../../base/fault.ts";
+import { Fault, FAULT_KINDS } from "../../base/fault.ts";
 import type { Exchange, Json, Params, RpcError } from "../exchange.ts";
 import type { Lines } from "./lines.ts";
-import { errorLine, type Incoming, noteLine, type QuestionId, read, requestLine, resultLine } from "./message.ts";
+import {
+  errorLine,
+  type Incoming,
+  isRecord,
+  noteLine,
+  type QuestionId,
+  read,
+  requestLine,
+  resultLine,
+} from "./message.ts";
 
 /** Requests in flight on one process, without those that never end. */
 const IN_FLIGHT_MAX = 1_024;
@@ -24,7 +33,7 @@ export interface Ears {
   question(id: QuestionId, method: string, params: Params): void;
   /** Every notification but progress. */
   note(method: string, params: Params): void;
-  /** The last event, exactly once. Whatever was in flight has been rejected with the same fault. */
+  /** Nothing more can be asked; exactly once. Whatever is in flight is, or will be, answered or rejected. */
   ended(fault: Fault): void;
 }
 
@@ -154,7 +163,8 @@ export class Conversation {
       case "result":
         return this.take(message.id)?.resolve({ result: message.result });
       case "error":
-        return this.take(message.id)?.resolve({ error: message.error });
+        this.take(message.id)?.resolve({ error: message.error });
+        return this.retire(message.error);
       case "request":
         return this.ears.question(message.id, message.method, message.params);
       case "note":
@@ -225,13 +235,21 @@ export class Conversation {
     }
   }
 
+  /** The bridge answers for a server that has ended before it says so: nothing is to be asked of it in between. */
+  private retire({ code, message, data }: RpcError): void {
+    if (this.over || code !== FAULT_KINDS["server-failed"].rpc || !isRecord(data) || !("signal" in data)) return;
+    this.over = new Fault("server-failed", message, { data });
+    this.ears.ended(this.over);
+  }
+
   private end(fault: Fault): void {
-    this.over = fault;
+    const retired = this.over !== undefined;
+    this.over ??= fault;
     clearInterval(this.sweeper);
     this.outbox = [];
     this.outboxChars = 0;
     for (const id of this.waiting.keys()) this.take(id)?.reject(fault);
-    this.ears.ended(fault);
+    if (!retired) this.ears.ended(fault);
   }
 }
 

@@ -66,6 +66,8 @@ export interface ErasOptions {
   /** All sessions meet in one process: the era that does no harm comes first. */
   shared: boolean;
   startMs: number;
+  /** A server that has said nothing for so long either is slow, or does not answer what it does not know. */
+  silentMs: number;
 }
 
 /** What was known of the server is not so any more; it is to be found out again. */
@@ -179,16 +181,16 @@ export class Eras {
   }
 
   private async modern(): Promise<ModernProcess> {
-    let patient = this.for("modern") === "modern";
+    let patienceMs = this.for("modern") === "modern" ? Infinity : this.options.silentMs;
     for (;;) {
       const lines = await this.options.open(Deadline.in(this.options.startMs));
       try {
-        const process = await ModernProcess.open(lines, patient, Deadline.in(HANDSHAKE_MS));
+        const process = await ModernProcess.open(lines, patienceMs, Deadline.in(HANDSHAKE_MS));
         this.options.verdicts.note(this.options.identity(), "modern", process.description);
         return process;
       } catch (error) {
         if (!(error instanceof Spoiled)) throw error;
-        patient = true;
+        patienceMs = Infinity;
       }
     }
   }

@@ -32,8 +32,6 @@ export const META = {
   subscription: "io.modelcontextprotocol/subscriptionId",
 } as const;
 
-/** A server that is silent for so long either is slow to start, or does not answer what it does not know. */
-const SILENT_MS = 3_000;
 /** It has answered `initialize`: an answer to what came before would be there by now. */
 const OVERDUE_MS = 500;
 
@@ -103,16 +101,19 @@ export async function initialize(
 }
 
 /**
- * `patient`: it is known to speak this era, and only slow. Otherwise one that stays silent is asked in the other era, too,
- * which tells a server that is still starting from one that ignores what it does not know; either way this process is of
- * no more use. Throws `Refused`, `Spoiled`; faults: `timeout`, those of the bridge.
+ * A server that is silent for `patienceMs` is asked in the other era, too, which tells one that is still starting from one
+ * that ignores what it does not know; either way this process is of no more use. `Infinity`: it is known to speak this era. Throws `Refused`, `Spoiled`; faults: `timeout`, those of the bridge.
  */
-export async function discover(conversation: Conversation, patient: boolean, deadline: Deadline): Promise<Description> {
+export async function discover(
+  conversation: Conversation,
+  patienceMs: number,
+  deadline: Deadline,
+): Promise<Description> {
   const asked = conversation.call("server/discover", { _meta: envelope({ info: undefined }, {}) });
   const work = answered("modern", asked).then(discoveryOf);
   const what = "the server's answer to `server/discover`";
-  if (patient) return await deadline.race(what, work);
-  if (await settled(work, Math.min(SILENT_MS, deadline.remainingMs))) return await work;
+  if (patienceMs === Infinity) return await deadline.race(what, work);
+  if (await settled(work, Math.min(patienceMs, deadline.remainingMs))) return await work;
   const params = { protocolVersion: LEGACY_VERSION, capabilities: {}, clientInfo: OURSELVES };
   const other = conversation.call("initialize", params).then(
     () => "initialize" as const,

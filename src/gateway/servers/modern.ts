@@ -59,10 +59,10 @@ export class ModernProcess {
   }
 
   /** Throws `Refused`, `Spoiled`; faults: `timeout`, those of the bridge. The lines are closed then. */
-  static async open(lines: Lines, patient: boolean, deadline: Deadline): Promise<ModernProcess> {
+  static async open(lines: Lines, patienceMs: number, deadline: Deadline): Promise<ModernProcess> {
     const process = new ModernProcess(lines);
     try {
-      process.known = await discover(process.conversation, patient, deadline);
+      process.known = await discover(process.conversation, patienceMs, deadline);
       return process;
     } catch (error) {
       process.close();
@@ -145,8 +145,9 @@ export class ModernProcess {
       const answer = await this.conversation.call(method, params, { signal, progress });
       const asked = askedBy(answer);
       if (!asked) return replyOf(answer, exchange);
-      const refused = asked.questions.find(([, question]) => !mayAsk(question, abilities(exchange, client)));
+      const refused = asked.questions.find(([, question]) => !mayAsk(question, declared(exchange, client)));
       if (refused) return undeclared(exchange, refused[1]);
+      if (!exchange.rounds && !exchange.ask) return failed(method, "the server asks, and nobody can answer it here");
       if (exchange.rounds) {
         const requests = Object.fromEntries(asked.questions);
         return { kind: "input-required", requests, state: asked.state, result: asked.result };
@@ -207,13 +208,12 @@ function compact(given: v.InferOutput<typeof filter>): Filter {
   };
 }
 
-/** What the server may ask of this request. */
-function abilities(exchange: Exchange, { era }: Client): Params {
-  if (era === "modern" && (exchange.rounds || exchange.ask)) return exchange.capabilities;
-  return exchange.ask ? profileOf(exchange.capabilities) : {};
+/** What the server is told that the client can do. A legacy client has said more than this era knows. */
+function declared({ capabilities }: Exchange, { era }: Client): Params {
+  return era === "modern" ? capabilities : profileOf(capabilities);
 }
 
 function metaOf(exchange: Exchange, client: Client, logs: boolean): Params {
   const level = logs ? { [META.logLevel]: exchange.log?.level } : {};
-  return { ...member(exchange.params, "_meta"), ...envelope(client, abilities(exchange, client)), ...level };
+  return { ...member(exchange.params, "_meta"), ...envelope(client, declared(exchange, client)), ...level };
 }

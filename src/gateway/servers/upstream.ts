@@ -44,6 +44,8 @@ export interface ServerOptions {
   era?: Era | "auto";
   /** The bridge gives all sessions one process (session policy `shared`). */
   shared?: boolean;
+  /** A server that answers nothing for so long is asked in the other era, too; 3 s when absent. */
+  silentMs?: number;
 }
 
 /** Requests that both eras have, and that are translated. Others pass only where client and server speak the same era. */
@@ -59,6 +61,7 @@ const COMMON: ReadonlySet<string> = new Set([
 ]);
 /** A legacy server may ask something during these. */
 const ASKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
+const SILENT_MS = 3_000;
 /** Notes that come right behind the answer to a listen, before the listener knows that it is one. */
 const EARLY_NOTES_MAX = 256;
 
@@ -70,6 +73,7 @@ export function serverUpstream(options: ServerOptions): Upstream {
     era: options.era ?? "auto",
     shared: options.shared ?? false,
     startMs: START_MS,
+    silentMs: options.silentMs ?? SILENT_MS,
   });
   const premises = new Premises(eras);
   return { attach: (client) => new ServerAttachment(client, eras, premises) };
