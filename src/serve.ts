@@ -19,6 +19,7 @@ import type { EmbeddedManager } from "./front/opening.ts";
 import { type Caretaker, startCaretaker } from "./manager/caretaker.ts";
 import { type DataDir, openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
+import { type OpenGateways, openGateways } from "./gateways.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
 import { openPort, type TcpPort } from "./manager/port.ts";
 import type { Host } from "./manager/visitor.ts";
@@ -73,13 +74,14 @@ async function serve(asked: Arguments): Promise<void> {
   let doors: Doors | undefined;
   let idle = false;
   try {
-    doors = openDoors(manager, asked, settings, log);
+    doors = openDoors(manager, asked, settings, config, log);
     idle = await untilOver(manager, doors, asked.idleExitMs, signalled);
     log.info(idle ? "the manager ends: nobody needs it" : "the manager ends");
   } finally {
     // Whoever comes now is refused; what is in flight still has its manager.
     const drained = Deadline.in(DRAIN_MS);
     await Promise.all([doors?.api.close(drained), doors?.port?.close(drained)]);
+    await doors?.gateways[Symbol.asyncDispose]();
     if (idle) await manager.removeUnwanted(Deadline.in(REMOVE_MS));
     await manager.close(Deadline.in(REMOVE_MS));
   }
@@ -178,20 +180,35 @@ async function startManager(
 interface Doors {
   api: Api;
   port: TcpPort | undefined;
+  gateways: OpenGateways;
 }
 
 /** Faults: `conflict`, naming the port that is taken. */
-function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: Log): Doors {
+function openDoors(manager: Manager, asked: Arguments, settings: Settings, { gateway }: Config, log: Log): Doors {
   const { token, socketPath, path } = manager.dataDir;
-  const { host, port, tcpPort, allowHosts } = settings;
+  const { host, port, tcpPort, allowHosts, oauth, limits, webSocket } = settings;
   const gate = new Gate(readSafety(process.env, "owner"), path, log);
   const onDefect = (fault: Fault) => log.error("a defect", { reason: fault.message, stack: fault.stack });
   const tcp = asked.background ? undefined : { host, port, token, hosts: allowHosts };
   const onCrowd = (open: boolean) =>
     log.warn(open ? "REST takes connections again" : "REST takes no connections: hardly any file descriptors are left");
-  const api = serveApi(manager, { socket: socketPath, gate, onDefect, onCrowd, ...(tcp ? { tcp } : {}) });
+  const guard = guarded(manager, gate);
+  // Nobody can call a tool before the API is there.
+  const door = async () => api.door;
+  const gateways = openGateways({ manager, host: guard, section: gateway, log, env: process.env, door });
+  const { approvals } = gateways;
+  const mcp = { gateways, oauth, limits, webSocket };
+  const api = serveApi(manager, {
+    socket: socketPath,
+    gate,
+    approvals,
+    mcp,
+    onDefect,
+    onCrowd,
+    ...(tcp ? { tcp } : {}),
+  });
   try {
-    const lines = tcp && openPort(guarded(manager, gate), { host, port: tcpPort, token });
+    const lines = tcp && openPort(guard, { host, port: tcpPort, token });
     log.info(`linkspan ${VERSION} is up`, {
       ...(api.url ? { rest: api.url } : {}),
       ...(lines ? { tcp: `${host}:${lines.port}` } : {}),
@@ -199,7 +216,7 @@ function openDoors(manager: Manager, asked: Arguments, settings: Settings, log: 
       data: path,
       pid: process.pid,
     });
-    return { api, port: lines };
+    return { api, port: lines, gateways };
   } catch (error) {
     void api.close(Deadline.in(0)).catch(() => {});
     throw error;

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { Deadline } from "../base/deadline.ts";
 import type { FaultKind } from "../base/fault.ts";
+import type { Approvals } from "../gateway/aggregate/approvals.ts";
 import type { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import { timeoutMs } from "../model/rest.ts";
@@ -22,6 +23,7 @@ export interface Services {
   metrics: Metrics;
   /** What everything that changes something passes. */
   gate: Gate;
+  approvals: Approvals | undefined;
   /** Aborts when the API is closed: streams end then. */
   ending: AbortSignal;
 }

@@ -2,6 +2,7 @@
 import { openapiDocument } from "./openapi.ts";
 import { jsonResponse } from "./responses.ts";
 import { type Route, route } from "./route.ts";
+import { approvalRoutes } from "./routes/approval.ts";
 import { cleanupRoutes } from "./routes/cleanup.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -16,6 +17,7 @@ export const ROUTES: readonly Route[] = [
   ...healthRoutes,
   ...serverRoutes,
   ...toolRoutes,
+  ...approvalRoutes,
   ...logRoutes,
   ...volumeRoutes,
   ...sessionRoutes,

@@ -2,6 +2,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import type { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
+import type { Approvals } from "../gateway/aggregate/approvals.ts";
 import { ToolCalls } from "../gateway/tool-calls.ts";
 import type { Manager } from "../manager/manager.ts";
 import type { Gate } from "../safety/gate.ts";
@@ -33,6 +34,8 @@ export interface ApiOptions {
   socket?: string;
   /** What everything that changes something passes. */
   gate: Gate;
+  /** Of tools that have changed; without it nothing is ever held back. */
+  approvals?: Approvals;
   /** Hears of failures that are ours, for the log. */
   onDefect: (fault: Fault) => void;
   /** Hears when the port takes nobody, because descriptors are scarce, and when it does again. */
@@ -76,7 +79,8 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
   });
   manager.letGo = (server) => calls.letGo(server);
   const ending = new AbortController();
-  const services = { manager, calls, metrics: new Metrics(), gate: options.gate, ending: ending.signal };
+  const { gate, approvals } = options;
+  const services = { manager, calls, metrics: new Metrics(), gate, approvals, ending: ending.signal };
   const app = createApp(services, options.onDefect);
   const mcp =
     options.mcp &&

@@ -86,6 +86,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./call.ts")).call,
   },
   {
+    name: "approve",
+    group: "Tools",
+    summary: "Accept tools that have changed since their first use",
+    load: async () => (await import("./approve.ts")).approve,
+  },
+  {
     name: "events",
     group: "Tools",
     summary: "Show what has happened to servers",

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { PendingTool } from "../model/approval.ts";
 import type { Inspection } from "../model/rest.ts";
 import { command } from "./command.ts";
 import { hardening } from "./hardening.ts";
@@ -15,8 +16,9 @@ export const inspect = command({
   ],
   options: v.object({}),
   async run({ args: [name = ""], json }) {
-    const found = await (await reach()).inspect(name);
-    if (json) return printJson(found);
+    const client = await reach();
+    const [found, { pending }] = await Promise.all([client.inspect(name), client.approval(name)]);
+    if (json) return printJson({ ...found, pendingTools: pending });
     const sections = { Server: server(found), "Locked in": hardening(found), Health: health(found) };
     const blocks = Object.entries(sections)
       .filter(([, rows]) => rows.length > 0)
@@ -28,9 +30,24 @@ export const inspect = command({
           found.gaps.map((gap) => [gap.field, gap.message]),
         ),
       );
+    if (pending.length > 0) blocks.push(changes(name, pending));
     print(blocks.join("\n\n"));
   },
 });
+
+/** Tools that are not as they were accepted: every word of it is the server's. */
+function changes(name: string, pending: readonly PendingTool[]): string {
+  const lines = pending.flatMap(({ tool, change, findings, differences }) => [
+    `  ${onStdout.bold(oneLine(tool))} ${change}`,
+    ...findings.map((finding) => `    ${onStdout.yellow("!")} ${oneLine(finding)}`),
+    ...differences.flatMap(({ path, before, after }) => [
+      `    ${oneLine(path) || "all"}`,
+      ...(before === undefined ? [] : [`      ${onStdout.red(`- ${oneLine(before)}`)}`]),
+      ...(after === undefined ? [] : [`      ${onStdout.green(`+ ${oneLine(after)}`)}`]),
+    ]),
+  ]);
+  return [onStdout.bold(`Tools that wait for approval (linkspan approve ${name})`), ...lines].join("\n");
+}
 
 type Rows = string[][];
 

@@ -2,36 +2,16 @@
  * Tool calls by server name: one session per server, opened at the first call, shared by all, opened anew after a
  * failure, and closed when nobody has used it for a while.
  */
-import { Deadline, sleep } from "../base/deadline.ts";
-import { Fault, type FaultKind } from "../base/fault.ts";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
 import { START_MS, type ToolResult, type ToolView } from "../model/rest.ts";
-import type { ProgressView, ServerState, ServerView, SessionGrant } from "../model/views.ts";
-import { dialSession, type Session } from "../transport/session.ts";
-import type { Whereabouts } from "../transport/session-events.ts";
+import type { Session } from "../transport/session.ts";
 import type { McpClient, Waiting } from "./client.ts";
 import type { Era } from "./exchange.ts";
+import { type Doors, type Opened, openSession, type Report } from "./open-session.ts";
 
-/** A bridge that runs accepts at once. */
-const DIAL_MS = 5_000;
-/** A bridge that has just died is asked for until the manager has noticed it, too. */
-const REDIAL_MS = 10_000;
-const REDIAL_WAIT_MS = 200;
-/** Nobody is at its address any more, or by now another bridge, which does not know the token. */
-const ELSEWHERE: ReadonlySet<FaultKind> = new Set(["unreachable", "unauthenticated"]);
-/** A server in another state has no bridge that a session could be resumed on. */
-const ALIVE: ReadonlySet<ServerState> = new Set(["starting", "ready", "unhealthy"]);
 /** A session without a call for this long is closed, and with it a server process that only served it. */
 const IDLE_MS = 300_000;
-
-type Report = (progress: ProgressView) => void;
-
-/** Where sessions come from: the manager. */
-export interface Doors {
-  acquire(server: string, report: Report, deadline: Deadline): Promise<SessionGrant>;
-  release(session: string): void;
-  /** As the session sees it. Faults: `not-found`. */
-  view(server: string, session: string): ServerView;
-}
 
 export interface CallOptions extends Waiting {
   /** Steps of starting the server, where it has to be started first. */
@@ -128,25 +108,15 @@ export class ToolCalls {
     const report: Report = (progress) => {
       for (const listener of reports) listener(progress);
     };
-    let grant: SessionGrant | undefined;
+    let held: Opened | undefined;
     const release = () => {
-      if (grant) this.doors.release(grant.session);
-      grant = undefined;
+      held?.release();
+      held = undefined;
     };
     const open = async (): Promise<Session> => {
-      const until = performance.now() + REDIAL_MS;
-      for (;;) {
-        release();
-        const granted = (grant = await this.doors.acquire(server, report, deadline));
-        const { addresses, token, session } = granted;
-        const whereabouts = async () => this.whereabouts(granted);
-        try {
-          return await dialSession({ addresses, token, session, whereabouts }, deadline.within(DIAL_MS));
-        } catch (error) {
-          if (!ELSEWHERE.has(Fault.from(error).kind) || performance.now() > until) throw error;
-          await sleep(REDIAL_WAIT_MS, deadline.signal);
-        }
-      }
+      release();
+      held = await openSession(this.doors, server, report, deadline);
+      return held.session;
     };
     try {
       const client = await this.attempt(McpClient, server, open, deadline);
@@ -155,16 +125,6 @@ export class ToolCalls {
     } catch (error) {
       release();
       throw error;
-    }
-  }
-
-  /** Undefined if the server has ended, and the session's bridge with it. */
-  private whereabouts({ server, session, token }: SessionGrant): Whereabouts | undefined {
-    try {
-      const { state, addresses } = this.doors.view(server, session);
-      return ALIVE.has(state) && addresses.length > 0 ? { addresses, token } : undefined;
-    } catch {
-      return undefined;
     }
   }
 

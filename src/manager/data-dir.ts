@@ -7,7 +7,7 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { temporaryFolderSync } from "../runtime/temporary.ts";
 import type { Caretaker } from "./caretaker.ts";
-import { replaceFile } from "./files.ts";
+import { replaceFile } from "../base/files.ts";
 import { DataLock } from "./lock.ts";
 
 /** What the name of a folder for a socket begins with. */

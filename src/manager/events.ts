@@ -10,6 +10,7 @@ export interface Events {
   recent(limit: number): EventView[];
   /** Events from now on, until the signal aborts. A reader that is too slow loses the oldest and is told how many. */
   subscribe(signal: AbortSignal): AsyncIterable<EventView>;
+  add(kind: string, message: string, details?: EventDetails): void;
 }
 
 type EventDetails = Pick<EventView, "server" | "container" | "data">;

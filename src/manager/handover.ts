@@ -10,7 +10,7 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { Caretaker } from "./caretaker.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
-import { replaceFile } from "./files.ts";
+import { replaceFile } from "../base/files.ts";
 
 /** The one that goes has 5 s for what is in flight, and some for its engine. */
 const ROOM_MS = 15_000;

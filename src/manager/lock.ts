@@ -8,7 +8,7 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync, truncateSync } f
 import { join } from "node:path";
 import { DATA_FILE } from "../base/data-dir.ts";
 import { Fault } from "../base/fault.ts";
-import { replaceFile } from "./files.ts";
+import { replaceFile } from "../base/files.ts";
 
 const LOCK_FILE = "manager.lock";
 const CARETAKER_FILE = "caretaker.lock";

@@ -65,6 +65,7 @@ export class Manager implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly dataDir: DataDir;
   readonly runtime: RuntimeKind;
+  readonly events: Events;
   private readonly log: EventLog;
   private readonly books = new Sessions();
   private readonly state: State;
@@ -94,7 +95,8 @@ export class Manager implements AsyncDisposable {
     this.ground = { runtime, key: dataDir.key, instance: dataDir.instance, home: dataDir.path, allowWeaker, facts };
     this.state = State.open(dataDir.statePath, log);
     this.access = this.state.access;
-    this.log = openEvents(dataDir.path, this.state, (server) => this.registry.find(server)?.present?.name);
+    const containerOf = (server: string) => this.registry.find(server)?.present?.name;
+    this.events = this.log = openEvents(dataDir.path, this.state, containerOf);
     this.room = new Room(options.budget ?? NO_BUDGET, {
       events: this.log,
       log,
@@ -125,9 +127,8 @@ export class Manager implements AsyncDisposable {
     this.log.add("manager.started", `manager ${dataDir.instance} has started`);
   }
 
-  get events(): Events {
-    return this.log;
-  }
+  /** What somebody has declared: not what sessions have made from references. */
+  readonly definitions = () => this.registry.definitions();
 
   /** Every server that is known, by name. */
   servers(): ServerView[] {

@@ -13,7 +13,7 @@ import { ANSWERS_MAX, type ManifestAnswers, manifestAnswers, type ManifestNews }
 import type { ServerSpec } from "../model/server-spec.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import { specHash } from "../runtime/spec-hash.ts";
-import { replaceFile } from "./files.ts";
+import { replaceFile } from "../base/files.ts";
 import type { Ground } from "./launch.ts";
 import type { Registry } from "./registry.ts";
 import type { Server } from "./server.ts";

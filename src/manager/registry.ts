@@ -17,6 +17,12 @@ import type { Origin, Surroundings } from "./surroundings.ts";
 const SUFFIX_CHARS = 6;
 const NAME_CHARS_MAX = 63;
 
+export interface Definition {
+  name: string;
+  spec: ServerSpec;
+  hash: string;
+}
+
 export class Registry {
   private readonly servers = new Map<string, Server>();
   /** Containers that belong to one session each. */
@@ -40,6 +46,13 @@ export class Registry {
 
   all(): Server[] {
     return [...this.servers.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** What somebody has declared, in the file or over REST, each with the hash of what it runs. */
+  definitions(): Definition[] {
+    return this.all().flatMap(({ name, spec, origin }) =>
+      spec && (origin === "config" || origin === "rest") ? [{ name, spec, hash: this.hash(spec) }] : [],
+    );
   }
 
   /** What runs, or may: a container of a session counts by itself. */

@@ -4,7 +4,9 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import { similar } from "../base/similar.ts";
 import type { Environment } from "./env-reference.ts";
+import { gatewaySection, type GatewaySection } from "./gateway-section.ts";
 import { limitsSection, oauthSection } from "./http-config.ts";
 import { name, type ServerSpec, serverBody } from "./server-spec.ts";
 import { byteSize, duration } from "./units.ts";
@@ -63,17 +65,19 @@ export type ManagerSection = v.InferOutput<typeof managerSection>;
 
 export const configFile = v.strictObject({
   manager: v.optional(managerSection, {}),
+  gateway: v.optional(gatewaySection, {}),
   servers: v.optional(v.record(name, serverBody), {}),
 });
 
 export interface Config {
   manager: ManagerSection;
+  gateway: GatewaySection;
   servers: ServerSpec[];
 }
 
 export type ConfigResult = { ok: true; config: Config } | { ok: false; errors: ConfigError[] };
 
-export const EMPTY_CONFIG: Config = { manager: {}, servers: [] };
+export const EMPTY_CONFIG: Config = { manager: {}, gateway: v.parse(gatewaySection, {}), servers: [] };
 
 /** Faults `not-found`, `forbidden` and `too-large` when there is no text to look at; errors in the text are the result. */
 export async function loadConfig(file: string, env: Environment): Promise<ConfigResult> {
@@ -92,9 +96,40 @@ export function parseConfig(text: string, file: string, env: Environment): Confi
   if (source.errors.length > 0 && raw === undefined) return { ok: false, errors: source.errors };
   const checked = v.safeParse(configFile, raw ?? {});
   if (!checked.success) for (const issue of checked.issues) reportIssue(source, issue);
+  if (checked.success) checkGateway(source, checked.output.gateway, Object.keys(checked.output.servers));
   if (source.errors.length > 0 || !checked.success) return { ok: false, errors: inOrder(source.errors) };
   const servers = Object.entries(checked.output.servers).map(([name, body]) => ({ name, ...body }));
-  return { ok: true, config: { manager: checked.output.manager, servers } };
+  const { manager, gateway } = checked.output;
+  return { ok: true, config: { manager, gateway, servers } };
+}
+
+/** What no schema sees: servers that are not there, and names that are given twice. */
+function checkGateway(source: YamlSource, { tools, groups }: GatewaySection, servers: readonly string[]): void {
+  for (const [group, { servers: wanted = [] }] of Object.entries(groups)) {
+    for (const [index, name] of wanted.entries()) {
+      if (name.includes("*") || servers.includes(name)) continue;
+      const near = similar(name, servers);
+      const hint =
+        near.length > 0
+          ? `Did you mean ${near.join(" or ")}?`
+          : "for a server that is defined elsewhere, use a pattern";
+      source.error(["gateway", "groups", group, "servers", index], `this file has no server ${name}`, hint);
+    }
+  }
+  const filters: [path: string[], rename: Record<string, string>][] = [
+    [["gateway"], tools.rename],
+    ...Object.entries(groups).map(([name, group]): [string[], Record<string, string>] => [
+      ["gateway", "groups", name],
+      group.tools.rename,
+    ]),
+  ];
+  for (const [path, rename] of filters) {
+    const names = Object.values(rename);
+    for (const [tool, name] of Object.entries(rename)) {
+      if (names.indexOf(name) === names.lastIndexOf(name)) continue;
+      source.error([...path, "tools", "rename", tool], `several tools would be called ${name}`);
+    }
+  }
 }
 
 /** One error a line, `FILE:LINE:COLUMN: message (path)`, its hint below. */

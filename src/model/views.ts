@@ -59,7 +59,7 @@ export type SessionGrant = v.InferOutput<typeof sessionGrant>;
 export const sessionView = v.object({
   session: v.string(),
   server: v.string(),
-  kind: v.picklist(["front", "tcp", "http", "manager"]),
+  kind: v.picklist(["front", "tcp", "gateway", "manager"]),
   pid: v.optional(count),
   since: v.number(),
 });

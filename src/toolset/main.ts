@@ -6,19 +6,12 @@ import { createLog, type Log } from "../base/log.ts";
 import type { Environment } from "../docker/endpoint.ts";
 import { toolsOf } from "./catalogue.ts";
 import { withEnvFile } from "./env-file.ts";
+import { instructionsOf } from "./instructions.ts";
 import { Listening } from "./resources/listening.ts";
 import { readSettings } from "./settings.ts";
 import { toolsetServer } from "./server.ts";
 import { bearerToken } from "./token.ts";
 import { Toolset } from "./toolset.ts";
-
-const DOCKER =
-  "Tools for the containers, images, networks and volumes of a Docker engine. Reading ones are safe. A destructive one first answers with a plan of what it would remove, and does it when that is confirmed; docker_undo brings back what was removed.";
-
-const SERVERS = "Tools for the MCP servers that Linkspan runs in containers: run, look at, call, stop and remove them.";
-
-const CREATE =
-  "Tools that create small MCP servers in containers of their own, change and call them; save-server keeps one for later sessions, all others end with this one.";
 
 /** Answers that the client reads slowly. */
 const FLUSH_MS = 500;
@@ -118,15 +111,4 @@ function overHttp(
     },
   );
   return { close: async () => (await opening).close() };
-}
-
-const INSTRUCTIONS = new Map([
-  ["docker", DOCKER],
-  ["servers", SERVERS],
-  ["create", CREATE],
-]);
-
-function instructionsOf(names: readonly string[]): string {
-  const found = [...INSTRUCTIONS].flatMap(([name, text]) => (names.includes(name) ? [text] : []));
-  return found.length > 0 ? found.join(" ") : DOCKER;
 }

@@ -70,7 +70,7 @@ describe("sessions", () => {
     const sessions = new Sessions();
     const gone = sessions.add("a", { ...front, pid: child.pid }, "front");
     sessions.add("a", { ...front, pid: process.pid }, "front");
-    sessions.add("a", { ...front, pid: child.pid }, "http");
+    sessions.add("a", { ...front, pid: child.pid }, "gateway");
     expect(sessions.sweep()).toEqual([]);
     child.kill("SIGKILL");
     await child.exited;

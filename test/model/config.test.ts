@@ -3,7 +3,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../src/base/fault.ts";
-import { type Config, defaultConfigFile, explain, loadConfig, parseConfig } from "../../src/model/config.ts";
+import {
+  type Config,
+  defaultConfigFile,
+  EMPTY_CONFIG,
+  explain,
+  loadConfig,
+  parseConfig,
+} from "../../src/model/config.ts";
 
 const ENV = { HOME: "/home/me", EMPTY: "", PORT: "9000", TOKEN: "hunter2", WEIRD: "a: [b" };
 
@@ -51,9 +58,9 @@ servers:
   });
 
   test("an empty file, empty sections and commented-out ones are no error", () => {
-    expect(good("")).toEqual({ manager: {}, servers: [] });
-    expect(good("# nothing\n")).toEqual({ manager: {}, servers: [] });
-    expect(good("servers:\nmanager:\n")).toEqual({ manager: {}, servers: [] });
+    expect(good("")).toEqual(EMPTY_CONFIG);
+    expect(good("# nothing\n")).toEqual(EMPTY_CONFIG);
+    expect(good("servers:\nmanager:\n")).toEqual(EMPTY_CONFIG);
     expect(good("servers:\n  a:\n    image: x:1\n    env:\n    args:\n").servers[0]).toMatchObject({ env: {} });
   });
 

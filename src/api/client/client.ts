@@ -12,6 +12,7 @@ import {
   type StatusView,
   statusView,
 } from "../../model/cleanup.ts";
+import { type ApprovalBody, type ApprovalView, approvalView } from "../../model/approval.ts";
 import {
   type CallBody,
   callAnswer,
@@ -127,6 +128,16 @@ export class ManagerClient extends ManagerCalls implements ServersDoor {
     const what = `the call of ${body.tool}`;
     const answer = await this.progress(callAnswer, at(name, "call"), body, what, options);
     return answer.result;
+  }
+
+  /** What has changed in the tools of a server since they were accepted. */
+  approval(name: string, options?: Options): Promise<ApprovalView> {
+    return this.json(approvalView, "GET", at(name, "approval"), `the changes of ${name}`, options);
+  }
+
+  /** Accepts changed tools: all, or those that are named. */
+  approve(name: string, body: ApprovalBody = {}, options?: Options): Promise<ApprovalView> {
+    return this.json(approvalView, "POST", at(name, "approval"), `the approval of ${name}`, options, false, body);
   }
 
   /** Lines of the server's stderr, oldest first. With `follow` it ends when the server's container does, or the signal says so. */

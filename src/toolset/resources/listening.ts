@@ -63,4 +63,10 @@ export class Listening {
     this.open.get(ended.output.params.requestId)?.();
     this.open.delete(ended.output.params.requestId);
   }
+
+  /** The connection is over. */
+  close(): void {
+    for (const end of this.open.values()) end();
+    this.open.clear();
+  }
 }

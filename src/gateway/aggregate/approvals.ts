@@ -1,0 +1,210 @@
+/**
+ * Trust on first use: the tools of a server are remembered as they were when it was first asked, and one that changes
+ * later is held back until somebody has looked at it. A server that is defined anew begins anew; so does nothing else.
+ *
+ * One small file per server. Without a writable disk the first use is that of this manager.
+ */
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { Fault } from "../../base/fault.ts";
+import { replaceFile } from "../../base/files.ts";
+import type { Log } from "../../base/log.ts";
+import { similar } from "../../base/similar.ts";
+import type { ApprovalPolicy, ApprovalView, PendingTool } from "../../model/approval.ts";
+import { definitionHash, definitionOf, differences, hiddenIn } from "./definition.ts";
+import type { Member } from "./member.ts";
+import { idOf, type Item, type Offer } from "./offer.ts";
+
+/** Of one tool: a server may describe it otherwise in another era. The oldest goes first. */
+const ACCEPTED_MAX = 4;
+/** Tools that are remembered of one server; what comes after is held back as new. */
+const TOOLS_MAX = 4_000;
+const PROFILES_MAX = 32;
+/** What a server says about itself, as if it were a tool. */
+export const INSTRUCTIONS = "(instructions)";
+
+const change = v.picklist(["changed", "added", "flagged"]);
+const item = v.record(v.string(), v.unknown());
+const record = v.strictObject({
+  version: v.literal(1),
+  spec: v.string(),
+  /** Kinds of clients for whom it was asked: what it shows only to a new kind is no change. */
+  profiles: v.array(v.string()),
+  accepted: v.record(v.string(), v.object({ hashes: v.array(v.string()), last: item })),
+  pending: v.record(v.string(), v.object({ hash: v.string(), now: item, change })),
+});
+type Record_ = v.InferOutput<typeof record>;
+
+export interface ApprovalRules {
+  policy: ApprovalPolicy;
+  /** By server. */
+  servers: Readonly<Record<string, ApprovalPolicy>>;
+}
+
+export class Approvals {
+  private readonly known = new Map<string, Record_>();
+  private readonly listeners = new Set<(server: string) => void>();
+
+  constructor(
+    private readonly folder: string,
+    private readonly rules: ApprovalRules,
+    private readonly log: Log,
+    /** Hears of what is held back, once. */
+    private readonly report: (server: string, message: string) => void = () => {},
+  ) {}
+
+  policyOf({ name, own }: Pick<Member, "name" | "own">): ApprovalPolicy {
+    return own ? "off" : (this.rules.servers[name] ?? this.rules.policy);
+  }
+
+  /** Takes note of what the server offers now, and says which tools are to be held back. Never throws. */
+  held(member: Member, profile: string, { description: { instructions }, tools }: Offer): ReadonlySet<string> {
+    const policy = this.policyOf(member);
+    if (policy === "off") return NONE;
+    const entry = this.entryOf(member);
+    const first = !entry.profiles.includes(profile);
+    const news: string[] = [];
+    const seen = new Map(tools.map((tool) => [idOf("tools", tool), tool]));
+    if (instructions !== undefined) seen.set(INSTRUCTIONS, { description: instructions });
+    for (const [name, tool] of seen) if (this.look(entry, name, tool, first)) news.push(name);
+    const changed = news.length > 0 || first;
+    if (first) entry.profiles = [...entry.profiles, profile].slice(-PROFILES_MAX);
+    if (changed || this.stale.delete(entry)) this.write(member.name, entry);
+    const waiting = news.filter((name) => Object.hasOwn(entry.pending, name));
+    if (waiting.length > 0) this.tell(member.name, policy, waiting);
+    return policy === "block" ? new Set(Object.keys(entry.pending).filter((name) => seen.has(name))) : NONE;
+  }
+
+  /** Never throws: without a record nothing is accepted and nothing pending. */
+  view(server: string, spec: string): ApprovalView {
+    const policy = this.policyOf({ name: server, own: false });
+    const entry = this.known.get(server) ?? this.read(server);
+    if (entry?.spec !== spec) return { server, policy, accepted: 0, pending: [] };
+    const pending = Object.entries(entry.pending).map(([tool, { now, change: how }]): PendingTool => {
+      const before = Object.hasOwn(entry.accepted, tool) ? entry.accepted[tool]?.last : undefined;
+      return {
+        tool,
+        change: how,
+        findings: hiddenIn(now),
+        differences: how === "flagged" ? [] : differences(before, now),
+      };
+    });
+    return { server, policy, accepted: Object.keys(entry.accepted).length, pending };
+  }
+
+  /** Accepts what is pending, or those of it that are named. Faults: `not-found`. */
+  approve(server: string, spec: string, tools?: readonly string[]): ApprovalView {
+    const entry = this.known.get(server) ?? this.read(server);
+    const pending = entry?.spec === spec ? entry.pending : {};
+    for (const name of tools ?? [])
+      if (!Object.hasOwn(pending, name)) throw notPending(server, name, Object.keys(pending));
+    if (entry) {
+      for (const name of tools ?? Object.keys(pending)) {
+        const one = pending[name];
+        if (one) accept(entry, name, one.now, one.hash);
+        delete pending[name];
+      }
+      this.known.set(server, entry);
+      this.write(server, entry);
+      for (const listener of this.listeners) listener(server);
+    }
+    return this.view(server, spec);
+  }
+
+  /** Called with the server whose tools were approved. Returns how to stop that. */
+  onApproved(listener: (server: string) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** What is no more pending, and not yet written. */
+  private readonly stale = new WeakSet<Record_>();
+
+  /** True if something has to be remembered. */
+  private look(entry: Record_, name: string, tool: Item, first: boolean): boolean {
+    const hash = definitionHash(tool);
+    const accepted = Object.hasOwn(entry.accepted, name) ? entry.accepted[name] : undefined;
+    const pending = Object.hasOwn(entry.pending, name) ? entry.pending[name] : undefined;
+    if (accepted?.hashes.includes(hash)) {
+      if (pending) {
+        delete entry.pending[name];
+        this.stale.add(entry);
+      }
+      return false;
+    }
+    if (pending?.hash === hash) return false;
+    const room = Object.keys(entry.accepted).length < TOOLS_MAX;
+    const hides = hiddenIn(tool).length > 0;
+    if (!accepted && first && room && !hides) accept(entry, name, tool, hash);
+    else
+      put(entry.pending, name, {
+        hash,
+        now: definitionOf(tool),
+        change: accepted ? "changed" : first && room ? "flagged" : "added",
+      });
+    return true;
+  }
+
+  private tell(server: string, policy: ApprovalPolicy, names: readonly string[]): void {
+    const list = names.slice(0, 5).join(", ") + (names.length > 5 ? `, and ${names.length - 5} more` : "");
+    const what = policy === "block" ? "held back" : "reported";
+    const message = `${server}: ${list} changed since the first use and ${names.length === 1 ? "is" : "are"} ${what}; linkspan inspect ${server} shows it, linkspan approve ${server} accepts it`;
+    this.log.warn("tools have changed", { server, tools: list, policy });
+    this.report(server, message);
+  }
+
+  private entryOf({ name, spec }: Member): Record_ {
+    const known = this.known.get(name) ?? this.read(name);
+    const entry: Record_ = known?.spec === spec ? known : { version: 1, spec, profiles: [], accepted: {}, pending: {} };
+    this.known.set(name, entry);
+    return entry;
+  }
+
+  /** A server that is forgotten takes what was accepted of it along. */
+  forget(server: string): void {
+    this.known.delete(server);
+    rmSync(this.path(server), { force: true });
+  }
+
+  private read(name: string): Record_ | undefined {
+    try {
+      const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), record), readFileSync(this.path(name), "utf8"));
+      return parsed.success ? parsed.output : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private write(name: string, entry: Record_): void {
+    try {
+      mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+      replaceFile(this.path(name), JSON.stringify(entry));
+    } catch (error) {
+      this.log.error("accepted tools cannot be kept", { server: name, reason: Fault.from(error).message });
+    }
+  }
+
+  private path(name: string): string {
+    return join(this.folder, `${name}.json`);
+  }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+function accept(entry: Record_, name: string, tool: Item, hash: string): void {
+  const before = Object.hasOwn(entry.accepted, name) ? (entry.accepted[name]?.hashes ?? []) : [];
+  put(entry.accepted, name, { hashes: [...before, hash].slice(-ACCEPTED_MAX), last: definitionOf(tool) });
+}
+
+/** Names come from servers: one called `__proto__` is a name like any other. */
+function put<T>(into: Record<string, T>, name: string, value: T): void {
+  Object.defineProperty(into, name, { value, enumerable: true, writable: true, configurable: true });
+}
+
+function notPending(server: string, tool: string, pending: readonly string[]): Fault {
+  const near = similar(tool, pending);
+  const hint =
+    near.length > 0 ? `Did you mean ${near.join(" or ")}?` : `linkspan inspect ${server} shows what has changed.`;
+  return new Fault("not-found", `${server} has no change of ${JSON.stringify(tool)} to approve`, { hint });
+}

@@ -1,0 +1,298 @@
+/** One client's use of all its servers: every request finds its server, everything else passes through as it is. */
+import { VERSION } from "../../base/version.ts";
+import { Fault } from "../../base/fault.ts";
+import { similar } from "../../base/similar.ts";
+import {
+  type Attachment,
+  type Client,
+  type Description,
+  type Exchange,
+  type Filter,
+  Json,
+  type Note,
+  type Params,
+  type Reply,
+} from "../exchange.ts";
+import type { Hall } from "./aggregate.ts";
+import type { View } from "./filter.ts";
+import { Links } from "./links.ts";
+import { Listeners } from "./listeners.ts";
+import type { Member } from "./member.ts";
+import { type Dish, itemsOf, type Menu, ownerOf, type Source } from "./menu.ts";
+import { mayComeFrom } from "./names.ts";
+import { type Item, type Kind, LISTINGS } from "./offer.ts";
+import { Pages } from "./pages.ts";
+import type { Part } from "./part.ts";
+import { redirected } from "./redirect.ts";
+import { CALL, calledTool, FIND, findTools, LIST_CHARS_MAX, searchTools } from "./search.ts";
+import { Sources } from "./sources.ts";
+
+/** Of what all servers together say about themselves, and of what one does. */
+const INSTRUCTIONS_CHARS_MAX = 16_000;
+const INSTRUCTIONS_OF_ONE_CHARS_MAX = 2_000;
+const METHOD_NOT_FOUND = -32601;
+const INVALID_PARAMS = -32602;
+const LISTS = new Map<string, Kind>(
+  (["tools", "prompts", "resources", "templates"] as const).map((kind) => [LISTINGS[kind].method, kind]),
+);
+
+/**
+ * All that the gateway can pass on, whoever is there now: servers come and go, and in the legacy era a client is told once.
+ */
+const CAPABILITIES = {
+  tools: { listChanged: true },
+  prompts: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
+  completions: {},
+  logging: {},
+};
+
+export class AggregateAttachment implements Attachment {
+  private readonly sources: Sources;
+  private readonly listeners: Listeners;
+  private readonly pages = new Pages();
+  /** Resources that no list has named: whoever has spoken of one has it. */
+  private readonly links = new Links();
+
+  constructor(
+    hall: Hall,
+    private readonly view: View,
+    scopes: readonly string[] | undefined,
+    client: Client,
+  ) {
+    this.sources = new Sources(hall, view, scopes, client, (kinds) => this.listeners.changed(kinds));
+    this.listeners = new Listeners(
+      (uri) => this.ownerOf(uri),
+      (member) => this.sources.part(member),
+    );
+  }
+
+  async describe(): Promise<Description> {
+    const found = this.sources.descriptions();
+    const instructions = instructionsOf(found);
+    return {
+      era: "modern",
+      serverInfo: { name: "linkspan", title: "Linkspan", version: VERSION },
+      capabilities: CAPABILITIES,
+      instructions: instructions === "" ? undefined : instructions,
+    };
+  }
+
+  async request(exchange: Exchange): Promise<Reply> {
+    const { method, params } = exchange;
+    const kind = LISTS.get(method);
+    if (kind) return this.list(kind, params);
+    if (method === "tools/call") return this.call(exchange, params);
+    if (method === "prompts/get") return this.prompt(exchange);
+    if (method === "resources/read") return this.read(exchange);
+    if (method === "completion/complete") return this.complete(exchange);
+    return refusal(METHOD_NOT_FOUND, `the gateway does not know the method ${method}`);
+  }
+
+  notify(note: Note): void {
+    for (const part of this.sources.opened()) part.notify(note);
+  }
+
+  listen(filter: Filter, hear: (note: Note) => void, signal: AbortSignal, ended: () => void): Promise<Filter> {
+    return this.listeners.listen(filter, hear, signal, ended);
+  }
+
+  async close(): Promise<void> {
+    this.listeners.close();
+    await this.sources.close();
+  }
+
+  private async list(kind: Kind, { cursor }: Params): Promise<Reply> {
+    if (typeof cursor === "string") {
+      const page = this.pages.next(kind, cursor);
+      return page ? listing(kind, page, {}) : refusal(INVALID_PARAMS, "this cursor is none of this list, or too old");
+    }
+    const { menu, sources } = await this.sources.fresh([kind]);
+    const items = kind === "tools" && this.searched(menu) ? this.searchTools(menu) : itemsOf(menu, kind);
+    return listing(kind, this.pages.first(kind, items), marks(sources, menu));
+  }
+
+  private async call(exchange: Exchange, params: Params, searched = false): Promise<Reply> {
+    const { name } = params;
+    if (typeof name !== "string") return refusal(INVALID_PARAMS, "tools/call needs a name");
+    if (this.view.findTools !== false && !searched) {
+      if (name === FIND) return this.find(params);
+      if (name === CALL) return this.call(exchange, { ...params, ...calledTool(params.arguments) }, true);
+    }
+    const dish = await this.dish("tools", name, exchange.signal);
+    if (!dish) return unknownTool(name, this.sources.known());
+    const part = this.sources.part(dish.member);
+    const held = await untilAborted(this.sources.heldIn(part), exchange.signal);
+    if (held.has(dish.raw)) throw heldBack(name, dish);
+    return this.pass(exchange, part, { ...params, name: dish.raw });
+  }
+
+  private async find({ arguments: args }: Params): Promise<Reply> {
+    const { menu } = await this.sources.fresh(["tools"]);
+    const text = JSON.stringify({ tools: findTools(itemsOf(menu, "tools"), args) });
+    return result({ content: [{ type: "text", text }] });
+  }
+
+  private async prompt(exchange: Exchange): Promise<Reply> {
+    const { name } = exchange.params;
+    const dish = typeof name === "string" ? await this.dish("prompts", name, exchange.signal) : undefined;
+    if (!dish) return refusal(INVALID_PARAMS, `there is no prompt ${JSON.stringify(name)}`);
+    return this.pass(exchange, this.sources.part(dish.member), { ...exchange.params, name: dish.raw });
+  }
+
+  private async read(exchange: Exchange): Promise<Reply> {
+    const { uri } = exchange.params;
+    const member = typeof uri === "string" ? await this.ownerOf(uri) : undefined;
+    if (!member) return refusal(INVALID_PARAMS, `no server has listed the resource ${JSON.stringify(uri)}`);
+    return this.pass(exchange, this.sources.part(member), exchange.params);
+  }
+
+  private async complete(exchange: Exchange): Promise<Reply> {
+    const { ref } = exchange.params;
+    const { name, uri }: Params = typeof ref === "object" && ref !== null ? { ...ref } : {};
+    if (typeof name === "string") {
+      const dish = await this.dish("prompts", name, exchange.signal);
+      if (!dish) return refusal(INVALID_PARAMS, `there is no prompt ${JSON.stringify(name)}`);
+      const params = { ...exchange.params, ref: { ...Object(ref), name: dish.raw } };
+      return this.pass(exchange, this.sources.part(dish.member), params);
+    }
+    const member = typeof uri === "string" ? await this.ownerOf(uri) : undefined;
+    if (!member) return refusal(INVALID_PARAMS, "no server has listed what is to be completed");
+    return this.pass(exchange, this.sources.part(member), exchange.params);
+  }
+
+  private async pass(exchange: Exchange, part: Part, params: Params): Promise<Reply> {
+    const reply = await part.request(redirected(exchange, params, part.member.name));
+    if (reply.kind === "result") this.links.look(reply.result, part.member);
+    return reply;
+  }
+
+  /**
+   * What the name stands for. Whoever may have it and has not said so is waited for: this is a use of that server.
+   * Faults: `conflict` where several have the name, `forbidden` where it is held back, `cancelled`.
+   */
+  private async dish(kind: "tools" | "prompts", name: string, signal: AbortSignal): Promise<Dish | undefined> {
+    const known = this.sources.known()[kind].get(name);
+    if (known) return known;
+    const held = this.sources.known().held.get(name);
+    const candidates = held ? [held.member] : this.sources.members().filter((one) => mayComeFrom(one.prefix, name));
+    for (const member of candidates) {
+      // It may be again as it was.
+      const asked = this.sources
+        .part(member)
+        .list(kind)
+        .done.catch(() => []);
+      await untilAborted(asked, signal);
+      const found = this.sources.known()[kind].get(name);
+      if (found) return found;
+    }
+    const { collisions, held: still } = this.sources.known();
+    const whose = collisions[kind].get(name);
+    if (whose !== undefined) throw collision(name, whose);
+    const one = kind === "tools" ? still.get(name) : undefined;
+    if (one) throw heldBack(name, one);
+    return undefined;
+  }
+
+  private async ownerOf(uri: string): Promise<Member | undefined> {
+    const known = ownerOf(uri, this.sources.known()) ?? this.linked(uri);
+    if (known) return known;
+    const { menu } = await this.sources.fresh(["resources", "templates"]);
+    return ownerOf(uri, menu);
+  }
+
+  /** Who has spoken of it, if that server is still there. */
+  private linked(uri: string): Member | undefined {
+    const id = this.links.whose(uri);
+    return id === undefined ? undefined : this.sources.members().find((member) => member.id === id);
+  }
+
+  private searched({ tools }: Menu): boolean {
+    if (this.view.findTools !== "auto") return this.view.findTools;
+    let chars = 0;
+    for (const { item } of tools.values()) chars += JSON.stringify(item).length;
+    return chars > LIST_CHARS_MAX;
+  }
+
+  private searchTools({ tools }: Menu): Item[] {
+    const servers = new Set([...tools.values()].map(({ member }) => member.name));
+    return searchTools([...servers], tools.size);
+  }
+}
+
+function instructionsOf(found: { member: Member; description: Description }[]): string {
+  let left = INSTRUCTIONS_CHARS_MAX;
+  const parts: string[] = [];
+  for (const { member, description } of found) {
+    const text = description.instructions?.trim().slice(0, Math.min(left, INSTRUCTIONS_OF_ONE_CHARS_MAX)) ?? "";
+    if (text === "") continue;
+    left -= text.length;
+    parts.push(`# ${member.name}\n${text}`);
+  }
+  return parts.join("\n\n");
+}
+
+/** For who wants to know why a list is as it is. */
+function marks(sources: readonly Source[], { held, collisions }: Menu): Params {
+  const stored = sources.filter((one) => one.stored).map(({ member }) => member.name);
+  const absent = sources.filter(({ offer }) => !offer).map(({ member, reason }) => [member.name, reason]);
+  const colliding = [...collisions.tools, ...collisions.prompts];
+  return {
+    ...(stored.length > 0 ? { "linkspan/stored": stored } : {}),
+    ...(absent.length > 0 ? { "linkspan/absent": Object.fromEntries(absent) } : {}),
+    ...(held.size > 0 ? { "linkspan/held": [...held.keys()] } : {}),
+    ...(colliding.length > 0 ? { "linkspan/collisions": Object.fromEntries(colliding) } : {}),
+  };
+}
+
+function listing(kind: Kind, { items, nextCursor }: { items: Item[]; nextCursor?: string }, meta: Params): Reply {
+  return result({
+    [LISTINGS[kind].field]: items,
+    ...(nextCursor === undefined ? {} : { nextCursor }),
+    // Nobody else's, and true for now only.
+    ttlMs: 0,
+    cacheScope: "private",
+    ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}),
+  });
+}
+
+function result(value: Params): Reply {
+  return { kind: "result", era: "modern", result: Json.of({ resultType: "complete", ...value }) };
+}
+
+function refusal(code: number, message: string): Reply {
+  return { kind: "error", error: { code, message } };
+}
+
+function unknownTool(name: string, { tools }: Menu): Reply {
+  const near = similar(name, tools.keys());
+  const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+  return refusal(INVALID_PARAMS, `there is no tool ${JSON.stringify(name)}${hint}`);
+}
+
+function collision(name: string, whose: string): Fault {
+  return new Fault("conflict", `${JSON.stringify(name)} is the name of several: ${whose}`, {
+    hint: "Rename one of them: gateway.tools.rename in linkspan.yaml, or the server itself.",
+  });
+}
+
+function heldBack(name: string, { member, raw }: Dish): Fault {
+  const message = `${name} is held back: its server describes it otherwise than when it was accepted`;
+  const hint = `linkspan inspect ${member.name} shows what has changed, linkspan approve ${member.name} accepts it.`;
+  return new Fault("forbidden", message, { hint, data: { server: member.name, tool: raw } });
+}
+
+/** Faults: `cancelled`. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw new Fault("cancelled", "the request was cancelled");
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new Fault("cancelled", "the request was cancelled"));
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,44 @@
+/** Which part of everything a client gets. Pure. */
+import type { GatewayGroup } from "../../model/gateway-section.ts";
+import type { Member } from "./member.ts";
+import { matches } from "./names.ts";
+
+export type View = GatewayGroup;
+
+export function isMember(member: Member, { servers, toolsets }: Pick<View, "servers" | "toolsets">): boolean {
+  if (member.own) return toolsets.some((name) => name === member.name);
+  return servers === undefined || servers.some((pattern) => matches(pattern, member.name));
+}
+
+/** `name` as it is without being renamed. */
+export function isWanted(name: string, { allow, deny }: View["tools"]): boolean {
+  if (deny.some((pattern) => matches(pattern, name))) return false;
+  return allow === undefined || allow.some((pattern) => matches(pattern, name));
+}
+
+/**
+ * Whether the scopes of a token take in the whole server. A toolset is `toolset:NAME` there, so that no server's name
+ * can mean one.
+ */
+export function mayUse(member: Member, scopes: readonly string[] | undefined): boolean {
+  return scopes === undefined || scopes.includes("*") || scopes.includes(member.id);
+}
+
+/** Whether they take in this one of its tools, by the name that it has without being renamed. */
+export function mayCall(member: Member, exposed: string, scopes: readonly string[] | undefined): boolean {
+  if (mayUse(member, scopes)) return true;
+  // A plain name could be a server's.
+  const patterns = (scopes ?? []).filter((scope) => scope.includes("__") || scope.endsWith("*"));
+  return patterns.some((scope) => (scope.endsWith("*") ? exposed.startsWith(scope.slice(0, -1)) : scope === exposed));
+}
+
+/** Whether anything of it can be reached with these scopes. */
+export function mayMeet(member: Member, scopes: readonly string[] | undefined): boolean {
+  if (mayUse(member, scopes)) return true;
+  return (scopes ?? []).some((scope) => {
+    if (!scope.includes("__") && !scope.endsWith("*")) return false;
+    const start = member.prefix === undefined ? "" : `${member.prefix}__`;
+    const wanted = scope.endsWith("*") ? scope.slice(0, -1) : scope;
+    return wanted.startsWith(start) || (scope.endsWith("*") && start.startsWith(wanted));
+  });
+}

@@ -1,0 +1,172 @@
+/** What clients of the gateway get: every server as one, or one of them; made from the manager and the configuration. */
+import { join } from "node:path";
+import { Deadline } from "./base/deadline.ts";
+import { Fault } from "./base/fault.ts";
+import { similar } from "./base/similar.ts";
+import { Aggregate, type Hall } from "./gateway/aggregate/aggregate.ts";
+import { Approvals } from "./gateway/aggregate/approvals.ts";
+import { Catalogue } from "./gateway/aggregate/catalogue.ts";
+import type { View } from "./gateway/aggregate/filter.ts";
+import type { Member, Roster } from "./gateway/aggregate/member.ts";
+import type { Gateways, Selection, Upstream } from "./gateway/exchange.ts";
+import { type Doors, openSession } from "./gateway/open-session.ts";
+import { Verdicts } from "./gateway/servers/eras.ts";
+import { sessionLines } from "./gateway/servers/lines.ts";
+import { serverUpstream } from "./gateway/servers/upstream.ts";
+import { type HostOptions, hostedToolsets } from "./hosted.ts";
+import type { Manager } from "./manager/manager.ts";
+import type { Definition } from "./manager/registry.ts";
+import type { GatewaySection, ToolsetName } from "./model/gateway-section.ts";
+import { VERSION } from "./base/version.ts";
+
+export interface GatewaysOptions extends HostOptions {
+  manager: Manager;
+  /** Where sessions come from: the manager, behind whatever guards it. */
+  host: Pick<Manager, "acquire" | "release">;
+  section: GatewaySection;
+}
+
+export interface OpenGateways extends Gateways, AsyncDisposable {
+  approvals: Approvals;
+}
+
+export function openGateways({ manager, host, section, log, env, door }: GatewaysOptions): OpenGateways {
+  const over = new AbortController();
+  const hosted = hostedToolsets({ env, log, door });
+  const servers = new Servers(manager, host);
+  const home = manager.dataDir.path;
+  const report = (server: string, message: string) => manager.events.add("tools.changed", message, { server });
+  const approvals = new Approvals(join(home, "approvals"), section.approval, log, report);
+  const toolsets = [...new Set([section.toolsets, ...Object.values(section.groups).map((one) => one.toolsets)].flat())];
+  const roster = new ManagerRoster(
+    manager,
+    servers,
+    toolsets.map((name) => toolsetMember(name, hosted.upstream(name))),
+    (server) => approvals.forget(server),
+    over.signal,
+  );
+  const catalogue = new Catalogue(join(home, "catalogue"), log);
+  const hall: Hall = { roster, catalogue, approvals, log, patienceMs: section.patience };
+  return {
+    approvals,
+    all: ({ group, allow }: Selection) => new Aggregate(hall, viewOf(section, group), allow),
+    one: (server) => servers.named(manager.server(server).name),
+    async [Symbol.asyncDispose]() {
+      over.abort();
+      await hosted[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Faults: `not-found`. */
+function viewOf({ groups, toolsets, tools, findTools }: GatewaySection, group: string | undefined): View {
+  if (group === undefined) return { toolsets, tools, findTools };
+  const found = Object.hasOwn(groups, group) ? groups[group] : undefined;
+  if (found) return found;
+  const near = similar(group, Object.keys(groups));
+  const hint = near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "Groups are in linkspan.yaml, below gateway.";
+  throw new Fault("not-found", `there is no group called ${JSON.stringify(group)}`, { hint });
+}
+
+function toolsetMember(name: ToolsetName, upstream: Upstream): Member {
+  return { id: `toolset:${name}`, name, prefix: undefined, spec: VERSION, own: true, upstream };
+}
+
+/** Each server as an upstream, the same one for all of its clients until it is defined anew. */
+class Servers {
+  private readonly known = new Map<string, { hash: string; upstream: Upstream }>();
+  private readonly verdicts = new Verdicts();
+  private readonly doors: Doors;
+
+  constructor(
+    private readonly manager: Manager,
+    host: GatewaysOptions["host"],
+  ) {
+    this.doors = {
+      acquire: (server, report, deadline) =>
+        host.acquire({ server, pid: process.pid, ppid: process.ppid }, "gateway", report, deadline),
+      release: (session) => host.release(session),
+      view: (server, session) => manager.server(server, session),
+    };
+  }
+
+  /** Also of one that nobody has declared, which a session has made. */
+  named(name: string): Upstream {
+    return this.upstream(
+      name,
+      this.manager.definitions().find((one) => one.name === name),
+    );
+  }
+
+  upstream(name: string, { hash, spec }: Partial<Definition> = {}): Upstream {
+    const known = this.known.get(name);
+    if (known && known.hash === hash) return known.upstream;
+    const open = async (deadline: Deadline) => {
+      const { session, release } = await openSession(this.doors, name, () => {}, deadline);
+      return sessionLines(session, release);
+    };
+    const identity = () => hash ?? name;
+    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, shared: spec?.session === "shared" });
+    if (hash !== undefined) this.known.set(name, { hash, upstream });
+    return upstream;
+  }
+
+  forget(name: string): void {
+    this.known.delete(name);
+  }
+}
+
+/** Who is declared, as the manager knows it; what changes there shows in its events. */
+class ManagerRoster implements Roster {
+  private readonly listeners = new Set<() => void>();
+  private before: string;
+
+  constructor(
+    private readonly manager: Manager,
+    private readonly servers: Servers,
+    private readonly toolsets: readonly Member[],
+    private readonly forget: (server: string) => void,
+    signal: AbortSignal,
+  ) {
+    this.before = this.state();
+    void this.follow(signal);
+  }
+
+  list(): Member[] {
+    const servers = this.manager.definitions().map((definition): Member => {
+      const { name, hash } = definition;
+      return {
+        id: name,
+        name,
+        prefix: name,
+        spec: hash,
+        own: false,
+        upstream: this.servers.upstream(name, definition),
+      };
+    });
+    return [...servers, ...this.toolsets];
+  }
+
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  private async follow(signal: AbortSignal): Promise<void> {
+    for await (const { kind, server } of this.manager.events.subscribe(signal)) {
+      if (!kind.startsWith("server.") && kind !== "dropped") continue;
+      const state = this.state();
+      if (state === this.before) continue;
+      this.before = state;
+      if (kind === "server.removed" && server !== undefined && !this.list().some(({ name }) => name === server)) {
+        this.forget(server);
+        this.servers.forget(server);
+      }
+      for (const listener of this.listeners) listener();
+    }
+  }
+
+  private state(): string {
+    return JSON.stringify(this.manager.definitions().map(({ name, hash }) => [name, hash]));
+  }
+}
