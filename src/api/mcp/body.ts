@@ -7,6 +7,9 @@ import { CODE, Refusal } from "./refusal.ts";
 export const MCP_BODY_BYTES_MAX = 4 * 1024 * 1024;
 export const BATCH_MAX = 100;
 
+/** A body that takes longer is being held back. */
+const BODY_MS = 30_000;
+
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** A message, or a batch of them. Throws a `Refusal` (no JSON, no message) or a `Fault` (`too-large`, `cancelled`). */
@@ -18,7 +21,7 @@ export async function readMessages(request: Request): Promise<Message | Message[
   }
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > MCP_BODY_BYTES_MAX) throw tooLarge();
-  const json = parse(declared === null ? await readChunks(request) : await wholeBody(request));
+  const json = parse(await inTime(declared === null ? readChunks(request) : wholeBody(request)));
   if (!Array.isArray(json)) return readMessage(json);
   if (json.length === 0) throw new Refusal(400, CODE.request, "the batch is empty");
   if (json.length > BATCH_MAX) throw new Refusal(400, CODE.request, `a batch has at most ${BATCH_MAX} messages`);
@@ -31,6 +34,16 @@ function parse(bytes: Uint8Array): unknown {
   } catch {
     // The parser's message would repeat a part of the body.
     throw new Refusal(400, CODE.parse, "the body is not valid JSON in UTF-8");
+  }
+}
+
+async function inTime(body: Promise<Uint8Array>): Promise<Uint8Array> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Refusal(408, CODE.request, "the body did not come in time")), BODY_MS);
+  try {
+    return await Promise.race([body, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

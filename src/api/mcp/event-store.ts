@@ -20,9 +20,9 @@ interface Kept {
 }
 
 interface Stream {
-  /** Of its last event; 0 is the beginning, which a client knows before the first. */
+  /** Of its last event, or its beginning. */
   last: number;
-  /** Of the last one that was dropped. */
+  /** Of the last one that was dropped, or its beginning: what comes after is all there. */
   dropped: number;
 }
 
@@ -30,6 +30,8 @@ export class EventStore {
   private readonly events: Kept[] = [];
   private readonly streams = new Map<number, Stream>();
   private chars = 0;
+  /** Of all streams together, so that no id is ever given twice, also after a stream was forgotten. */
+  private numbers = 0;
 
   constructor(
     private readonly eventsMax = STORE_EVENTS_MAX,
@@ -38,13 +40,13 @@ export class EventStore {
 
   /** The id that stands for the beginning of a stream. */
   begin(stream: number): string {
-    this.stream(stream);
-    return `${stream}-0`;
+    return `${stream}-${this.stream(stream).dropped}`;
   }
 
   append(stream: number, text: string): StoredEvent {
     const state = this.stream(stream);
-    const number = (state.last += 1);
+    const number = (this.numbers += 1);
+    state.last = number;
     this.events.push({ stream, number, text });
     this.chars += text.length;
     while (this.events.length > this.eventsMax || this.chars > this.charsMax) this.drop();
@@ -68,14 +70,14 @@ export class EventStore {
   }
 
   private stream(stream: number): Stream {
-    let state = this.streams.get(stream);
-    if (!state) this.streams.set(stream, (state = { last: 0, dropped: 0 }));
-    // Streams without events in the store are forgotten, oldest first: nobody could resume them for sure.
-    if (this.streams.size > this.eventsMax) {
-      const [oldest] = this.streams.keys();
-      if (oldest !== undefined && oldest !== stream) this.streams.delete(oldest);
-    }
-    return state;
+    const found = this.streams.get(stream);
+    if (found) return found;
+    const made = { last: this.numbers, dropped: this.numbers };
+    this.streams.set(stream, made);
+    // Beyond that some have no events here: the oldest is forgotten, and can be resumed no more.
+    const [oldest] = this.streams.keys();
+    if (this.streams.size > this.eventsMax && oldest !== undefined) this.streams.delete(oldest);
+    return made;
   }
 
   private drop(): void {

@@ -43,6 +43,7 @@ export class HttpSession implements LegOutlet {
     upstream: Upstream,
     private readonly onClose: () => void,
   ) {
+    this.store.begin(UNRELATED);
     this.leg = new LegacyConversation({ upstream, principal: caller.principal, outlet: this });
     caller.ended?.addEventListener("abort", this.revoked, { once: true });
   }

@@ -1,0 +1,79 @@
+/** The event store and the limits by themselves: pure, so that bounds can be small and clocks turned. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { EventStore } from "../../../src/api/mcp/event-store.ts";
+import { Limits } from "../../../src/api/mcp/limits.ts";
+import { seeded } from "../../support/seed.ts";
+
+describe("the event store", () => {
+  test("gives what comes after an event, of its stream only", () => {
+    const store = new EventStore();
+    const beginning = store.begin(1);
+    store.append(1, "a");
+    store.append(2, "b");
+    const c = store.append(1, "c");
+    expect(store.after(beginning)?.map(({ text }) => text)).toEqual(["a", "c"]);
+    expect(store.after(c.id)).toEqual([]);
+    expect(store.after("3-0")).toBeUndefined();
+    expect(store.after("1-4")).toBeUndefined();
+  });
+
+  test("no id is given twice, also when a stream was forgotten meanwhile", () => {
+    const store = new EventStore(2, 100);
+    const first = store.append(0, "first");
+    for (let stream = 1; stream < 5; stream += 1) store.append(stream, "x");
+    expect(store.append(0, "second").id).not.toBe(first.id);
+    expect(store.after(first.id)).toBeUndefined();
+  });
+
+  test("whatever it drops, it never passes over a hole", () => {
+    const step = fc.record({ stream: fc.integer({ min: 0, max: 3 }), size: fc.integer({ min: 0, max: 12 }) });
+    const check = fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const store = new EventStore(8, 40);
+      const sent = new Map<number, { id: string; text: string }[]>();
+      for (const [n, { stream, size }] of steps.entries()) {
+        const all = sent.get(stream) ?? [{ id: store.begin(stream), text: "" }];
+        all.push(store.append(stream, `${n}`.padEnd(size, ".")));
+        sent.set(stream, all);
+      }
+      for (const all of sent.values()) {
+        for (const [at, { id }] of all.entries()) {
+          const rest = store.after(id);
+          if (rest) expect(rest).toEqual(all.slice(at + 1));
+        }
+      }
+      // The last one is always there to come back to.
+      const last = steps.at(-1);
+      if (last) expect(store.after(sent.get(last.stream)?.at(-1)?.id ?? "")).toEqual([]);
+    });
+    fc.assert(check, seeded("event store", 300));
+  });
+});
+
+describe("limits", () => {
+  test("a bucket: so many at once, then so many a second", () => {
+    let now = 0;
+    const limits = new Limits({ rate: 2, burst: 3, concurrent: 100 }, () => now);
+    const ask = () => limits.enter("a") === undefined;
+    expect([ask(), ask(), ask(), ask()]).toEqual([true, true, true, false]);
+    now += 500;
+    expect([ask(), ask()]).toEqual([true, false]);
+    expect(limits.enter("b")).toBeUndefined();
+    now += 60_000;
+    expect([ask(), ask(), ask(), ask()]).toEqual([true, true, true, false]);
+  });
+
+  test("what is refused is not counted", () => {
+    const limits = new Limits({ concurrent: 1 }, () => 0);
+    expect(limits.enter("a")).toBeUndefined();
+    expect(limits.enter("a")?.data).toEqual({ retryAfterS: 1 });
+    limits.leave("a");
+    expect(limits.enter("a")).toBeUndefined();
+  });
+
+  test("says how long to wait", () => {
+    const limits = new Limits({ rate: 0.1, burst: 1, concurrent: 9 }, () => 0);
+    limits.enter("a");
+    expect(limits.enter("a")?.data).toEqual({ retryAfterS: 10 });
+  });
+});
