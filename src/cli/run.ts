@@ -37,6 +37,7 @@ const options = v.object({
   idleStop: v.optional(v.string()),
   sessionIdle: v.optional(v.string()),
   maxSessions: figure,
+  era: v.optional(v.picklist(["auto", "modern", "legacy"], "expected auto, modern or legacy")),
   timeout: timeoutOption,
 });
 type RunOptions = v.InferOutput<typeof options>;
@@ -73,6 +74,7 @@ export const run = command({
       .option("--idle-stop <duration>", "stop it when nobody has used it for so long; the next use starts it again")
       .option("--session-idle <duration>", "give up a client's session after so long without a request")
       .option("--max-sessions <number>", "sessions at the same time (default: 256)")
+      .option("--era <era>", "MCP's era in which the gateway speaks to it: auto, modern or legacy (default: auto)")
       .option(TIMEOUT_FLAG, "give up the start after this long (default: 10m)"),
   examples: [
     ["linkspan run npm:@modelcontextprotocol/server-filesystem -v ~/notes:/data -- /data", "one folder, read-only"],
@@ -133,6 +135,7 @@ function bodyOf(ref: string, args: string[], given: RunOptions): ServerBodyInput
     ...present("idleStop", given.idleStop),
     ...present("sessionIdle", given.sessionIdle),
     ...present("maxSessions", given.maxSessions),
+    ...present("era", given.era),
   };
 }
 

@@ -123,13 +123,15 @@ export const serverBody = v.strictObject({
   sessionIdle: v.optional(v.union([v.literal("none"), duration(1_000, 2_000_000_000)]), "none"),
   /** Sessions at the same time, whoever has them. */
   maxSessions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256)), 256),
+  /** In which era of MCP the gateway speaks to it. `auto`: in its client's where the server knows it, which is found out. */
+  era: v.optional(v.picklist(["auto", "modern", "legacy"]), "auto"),
 });
 
 /**
- * Fields that say when something runs and for how many, not what. What runs already goes on when they change, and two
+ * Fields that say when something runs, for how many and how it is spoken to, not what. What runs already goes on when they change, and two
  * definitions that differ in nothing else share one container.
  */
-export const SCHEDULING = ["start", "idleStop", "sessionIdle", "maxSessions"] as const;
+export const SCHEDULING = ["start", "idleStop", "sessionIdle", "maxSessions", "era"] as const;
 
 export const serverSpec = v.strictObject({ name, ...serverBody.entries });
 

@@ -68,8 +68,8 @@ describe("the spec hash", () => {
     );
   });
 
-  test("does not change with when it runs, and for how many", () => {
-    expect(hash({ start: "always", idleStop: "5m", maxSessions: 3 })).toBe(hash());
+  test("does not change with when it runs, for how many, and how it is spoken to", () => {
+    expect(hash({ start: "always", idleStop: "5m", maxSessions: 3, era: "legacy" })).toBe(hash());
   });
 
   test("sees a changed secret, but only with the key", () => {
