@@ -21,8 +21,8 @@ export function conformanceServer(): McpServer {
   addQuestions(server);
   addResources(server);
   addPrompts(server);
-  const nothing = { completion: { values: [], total: 0, hasMore: false } };
-  server.server.setRequestHandler("completion/complete", async () => nothing);
+  const words = { completion: { values: ["one", "once"], total: 2, hasMore: false } };
+  server.server.setRequestHandler("completion/complete", async () => words);
   server.server.setRequestHandler("resources/subscribe", async () => ({}));
   server.server.setRequestHandler("resources/unsubscribe", async () => ({}));
   return server;

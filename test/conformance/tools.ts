@@ -108,6 +108,22 @@ export function addTools(server: McpServer): void {
     (args) => text(`region=${args.region ?? "none"}`),
   );
   addTriggers(server);
+  addCancellation(server);
+}
+
+/** Calls of this process that were cancelled. */
+let cancelled = 0;
+
+/** Not of the conformance tool: a call that only its cancellation ends, and one that says how many were. */
+function addCancellation(server: McpServer): void {
+  server.registerTool("wait_for_cancellation", { description: "Ends when it is cancelled" }, async ({ mcpReq }) => {
+    await new Promise((resolve) => mcpReq.signal.addEventListener("abort", resolve, { once: true }));
+    cancelled += 1;
+    return text("too late");
+  });
+  server.registerTool("count_cancelled", { description: "How many calls were cancelled" }, () =>
+    text(String(cancelled)),
+  );
 }
 
 /** Tell listeners of a change that nobody made. */

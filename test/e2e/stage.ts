@@ -7,6 +7,15 @@ import { cleanEnv } from "../support/cli.ts";
 import { until } from "../support/until.ts";
 import type { Launch } from "./launch.ts";
 
+/** Where a client comes in. */
+export interface Doors {
+  front(...args: string[]): Launch;
+  /** Of REST and MCP over HTTP, without a slash at its end. */
+  url: string;
+  tcpPort: number;
+  token: string;
+}
+
 export type StageRuntime = "docker" | "process";
 
 export interface StageOptions {
@@ -35,6 +44,8 @@ export class Stage implements AsyncDisposable {
     readonly dataDir: string,
     /** The manager's TCP port for plain clients. */
     readonly tcpPort: number,
+    /** Of REST and of MCP over HTTP. */
+    readonly port: number,
     private manager: Bun.Subprocess,
     private readonly runtime: StageRuntime,
     private readonly options: StageOptions,
@@ -44,14 +55,9 @@ export class Stage implements AsyncDisposable {
     // Short: the manager's socket lies in it.
     const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "ls-e2e-")));
     await mkdir(dataDir, { recursive: true });
-    const tcpPort = freePort();
-    const stage = new Stage(
-      dataDir,
-      tcpPort,
-      Stage.serve(BINARY, dataDir, tcpPort, runtime, options),
-      runtime,
-      options,
-    );
+    const [tcpPort, port] = [freePort(), freePort()];
+    const manager = Stage.serve(BINARY, dataDir, { tcpPort, port }, runtime, options);
+    const stage = new Stage(dataDir, tcpPort, port, manager, runtime, options);
     await stage.ready();
     return stage;
   }
@@ -59,11 +65,11 @@ export class Stage implements AsyncDisposable {
   private static serve(
     binary: string,
     dataDir: string,
-    tcpPort: number,
+    { tcpPort, port }: { tcpPort: number; port: number },
     runtime: StageRuntime,
     { keepServers = false, env = {}, args = [] }: StageOptions,
   ): Bun.Subprocess {
-    const ports = ["--port", "0", "--tcp-port", String(tcpPort)];
+    const ports = ["--port", String(port), "--tcp-port", String(tcpPort)];
     const end = keepServers ? [] : ["--stop-servers-on-exit"];
     return Bun.spawn([binary, "serve", "--runtime", runtime, "--allow-weaker", ...ports, ...end, ...args], {
       env: cleanEnv({ LINKSPAN_DATA_DIR: dataDir, ...env }),
@@ -120,6 +126,12 @@ export class Stage implements AsyncDisposable {
     return { command: BINARY, args: ["mcp", ...args], env };
   }
 
+  /** Every door that a client may come through. */
+  async doors(): Promise<Doors> {
+    const url = `http://127.0.0.1:${this.port}`;
+    return { front: (...args) => this.front(...args), url, tcpPort: this.tcpPort, token: await this.token() };
+  }
+
   /** Ends the manager without a chance to clean up; its servers run on. */
   async kill(): Promise<void> {
     await this.end("SIGKILL");
@@ -134,7 +146,7 @@ export class Stage implements AsyncDisposable {
 
   /** A new manager, which finds what the last one has left. */
   async restart(binary = BINARY, options = this.options): Promise<void> {
-    this.manager = Stage.serve(binary, this.dataDir, this.tcpPort, this.runtime, options);
+    this.manager = Stage.serve(binary, this.dataDir, this, this.runtime, options);
     await this.ready();
   }
 
