@@ -7,7 +7,7 @@ import { Replay } from "./replay.ts";
 import { Room } from "./room.ts";
 import type { Peer } from "./peer.ts";
 import { Session, type SessionHost } from "./session.ts";
-import { Supply, type SupplyHost } from "./supply.ts";
+import { type ShareMaker, Supply, type SupplyHost } from "./supply.ts";
 import { survey } from "./survey.ts";
 import { type AttachFrame, type BridgeFrame, type ExitReport, type HealthReport, LIMITS } from "./wire.ts";
 
@@ -72,6 +72,7 @@ export class Bridge implements SessionHost, SupplyHost {
   constructor(
     readonly options: BridgeOptions,
     private readonly logger: Pick<Log, "say" | "write" | "caughtUp">,
+    Shared: ShareMaker | undefined,
     launch: Launch = launchChild,
   ) {
     this.messageBytes = options.messageBytes;
@@ -79,7 +80,7 @@ export class Bridge implements SessionHost, SupplyHost {
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.over = promise;
     this.settle = resolve;
-    this.supply = new Supply(options, launch, this);
+    this.supply = new Supply(options, launch, this, Shared);
     if (!options.awaitConfigure) this.configure({});
     this.lease = new Lease(
       () => [...this.attached.values()].some(({ replay }) => replay === undefined),

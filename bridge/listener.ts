@@ -1,14 +1,15 @@
 /** The listening socket: accepts, caps, and hands every event to its connection. */
-import { closeSync, openSync } from "node:fs";
-import { devNull } from "node:os";
 import type { Bridge } from "./bridge.ts";
 import type { ClientEvents, ClientSocket } from "./client.ts";
 import { Connection } from "./connection.ts";
+import { canOpen } from "./native.ts";
 import { cutVanished } from "./vanished.ts";
 import { LIMITS, formatFrame } from "./wire.ts";
 
 /** A peer whose machine is gone is noticed after this and ten unanswered probes, one a second. */
 const KEEPALIVE_MS = 15_000;
+
+const NOWHERE = "/dev/null";
 
 /** A client that was sent everything has so long to close its side too, which spares it a reset. */
 const ANSWER_TO_END_MS = 200;
@@ -90,8 +91,10 @@ export function listen(bridge: Bridge): Listener {
 
 /** Whether anything can still be opened. With the last descriptor in use, accepting would be tried again and again. */
 function oneMore(): boolean {
+  if (process.platform === "linux") return canOpen(NOWHERE);
+  const { closeSync, openSync } = process.getBuiltinModule("node:fs");
   try {
-    closeSync(openSync(devNull, "r"));
+    closeSync(openSync(process.platform === "win32" ? "NUL" : NOWHERE, "r"));
     return true;
   } catch {
     return false;

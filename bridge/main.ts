@@ -32,7 +32,8 @@ export async function bridgeMain(argv: string[]): Promise<number> {
     if (error instanceof UsageError) return failed(error.message);
     throw error;
   }
-  const bridge = new Bridge(options, log);
+  const Shared = options.policy === "shared" ? (await import("./shared/server.ts")).SharedServer : undefined;
+  const bridge = new Bridge(options, log, Shared);
   let listener: Listener;
   try {
     listener = listen(bridge);

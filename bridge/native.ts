@@ -88,6 +88,13 @@ export function unansweredMs(fd: number): number {
   return new DataView(info.buffer).getUint32(lastAnswer, true);
 }
 
+/** Whether a descriptor can be had for it. */
+export function canOpen(path: string): boolean {
+  const fd = calls().open(Buffer.from(`${path}\0`), CLOSE_ON_EXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
 /** The text of a small file of the kernel's (4 KiB at most), undefined where it cannot be read. */
 export function readKernelFile(path: string): string | undefined {
   const fd = calls().open(Buffer.from(`${path}\0`), CLOSE_ON_EXEC);

@@ -6,7 +6,7 @@ import { Breaker, USEFUL_MS } from "./breaker.ts";
 import type { Checkup, Finding } from "./checkup.ts";
 import { type SessionEvents, type Launch, type ServerProcess, StartFailure } from "./child.ts";
 import { serverEnvironment } from "./environment.ts";
-import { SharedServer, type SharedHost } from "./shared/server.ts";
+import type { SharedHost, SharedServer } from "./shared/server.ts";
 import { Spares, type SparesHost } from "./spares.ts";
 import type { ServerCommand } from "./stdio.ts";
 import { troubleOf } from "./survey.ts";
@@ -17,10 +17,12 @@ export interface SupplyOptions {
   stopMs: number;
   /** Spares to keep. */
   spare: number;
-  policy: "process" | "shared";
 }
 
 export type SupplyHost = SparesHost & SharedHost;
+
+/** Makes the shared process; given for the policy `shared`, which alone loads what it takes. */
+export type ShareMaker = typeof SharedServer;
 
 export class Supply {
   private readonly spares: Spares;
@@ -34,9 +36,10 @@ export class Supply {
     private readonly options: SupplyOptions,
     private readonly launch: Launch,
     host: SupplyHost,
+    Shared: ShareMaker | undefined,
   ) {
     this.spares = new Spares(options.spare, options.stopMs, launch, host);
-    if (options.policy === "shared") this.shared = new SharedServer(host, this.launchOwn);
+    this.shared = Shared && new Shared(host, this.launchOwn);
   }
 
   /** Of processes that belong to no one session. */

@@ -141,7 +141,7 @@ export class World implements Disposable {
       return server;
     };
     const logger = { say: (text: string) => void this.log.push(text), write: () => {}, caughtUp: () => undefined };
-    this.bridge = new Bridge(OPTIONS, logger, launch);
+    this.bridge = new Bridge(OPTIONS, logger, undefined, launch);
     const options = { addresses: [], token: TOKEN, session: SESSION };
     attachNew(options, Deadline.in(DIAL_MS), this.dial).then(
       (connection) => this.opened(new Session(connection, options, this.dial)),
