@@ -74,7 +74,7 @@ function toolsetMember(name: ToolsetName, upstream: Upstream): Member {
 
 /** Each server as an upstream, the same one for all of its clients until it is defined anew. */
 class Servers {
-  private readonly known = new Map<string, { hash: string; upstream: Upstream }>();
+  private readonly known = new Map<string, { hash: string; era: string; upstream: Upstream }>();
   private readonly verdicts = new Verdicts();
   private readonly doors: Doors;
 
@@ -100,14 +100,16 @@ class Servers {
 
   upstream(name: string, { hash, spec }: Partial<Definition> = {}): Upstream {
     const known = this.known.get(name);
-    if (known && known.hash === hash) return known.upstream;
+    const era = spec?.era ?? "auto";
+    if (known && known.hash === hash && known.era === era) return known.upstream;
     const open = async (deadline: Deadline) => {
       const { session, release } = await openSession(this.doors, name, () => {}, deadline);
       return sessionLines(session, release);
     };
     const identity = () => hash ?? name;
-    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, shared: spec?.session === "shared" });
-    if (hash !== undefined) this.known.set(name, { hash, upstream });
+    const shared = spec?.session === "shared";
+    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, era, shared });
+    if (hash !== undefined) this.known.set(name, { hash, era, upstream });
     return upstream;
   }
 

@@ -76,6 +76,7 @@ export function serveApi(manager: Manager, options: ApiOptions): Api {
       manager.acquire({ server, pid: process.pid, ppid: process.ppid }, "manager", report, deadline),
     release: (session) => manager.release(session),
     view: (server, session) => manager.server(server, session),
+    era: (server) => manager.definitions().find(({ name }) => name === server)?.spec.era,
   });
   manager.letGo = (server) => calls.letGo(server);
   const ending = new AbortController();

@@ -51,13 +51,13 @@ export class McpClient {
   }
 
   /**
-   * `open` gives a fresh session at each call. `era` is what the server was found to speak before.
+   * `open` gives a fresh session at each call. `era` is what the server was found, or is said, to speak.
    * Faults: those of `open`, `server-failed`, `timeout`.
    */
   static async connect(open: () => Promise<Session>, era: Era | undefined, deadline: Deadline): Promise<McpClient> {
     const first = await McpClient.handshake(await open(), era ?? "legacy", deadline);
     if (first instanceof McpClient) return first;
-    if (era === "modern" || !isRefusedVersion(first.error)) throw first.fault;
+    if (era !== undefined || !isRefusedVersion(first.error)) throw first.fault;
     const second = await McpClient.handshake(await open(), "modern", deadline);
     if (second instanceof McpClient) return second;
     const both = `${first.fault.message}; ${second.fault.message}`;

@@ -35,7 +35,7 @@ export class ToolCalls {
   private closed = false;
 
   constructor(
-    private readonly doors: Doors,
+    private readonly doors: Doors & { era?(server: string): Era | "auto" | undefined },
     private readonly idleMs = IDLE_MS,
   ) {}
 
@@ -134,13 +134,16 @@ export class ToolCalls {
     open: Parameters<typeof McpClient.connect>[0],
     deadline: Deadline,
   ): Promise<McpClient> {
-    const known = this.eras.get(server);
+    const said = this.doors.era?.(server) ?? "auto";
+    if (said !== "auto") return await connect(open, said, deadline);
+    // The legacy era is tried first anyway, and the other one where it is refused.
+    const known = this.eras.get(server) === "modern" ? "modern" : undefined;
     try {
       return await connect(open, known, deadline);
     } catch (error) {
       // Another image may run under the name by now.
       this.eras.delete(server);
-      if (known !== "modern" || deadline.passed) throw error;
+      if (known === undefined || deadline.passed) throw error;
       return await connect(open, undefined, deadline);
     }
   }

@@ -50,6 +50,15 @@ test("its era is remembered: the next session needs one process", async () => {
   expect((await processes("modern")) - before).toBe(1);
 });
 
+test("a server of both eras is asked in the one that its definition names, and in no other", async () => {
+  await api.client.start("young", { ...fixture("tools-modern.ts", "dual"), era: "modern" });
+  expect(await call("young", "era")).not.toBe("null");
+  expect(await processes("young")).toBe(1);
+  await api.client.start("old", { ...fixture("tools-modern.ts"), era: "legacy" });
+  expect((await refusal("old")).kind).toBe("server-failed");
+  expect(await processes("old")).toBe(1);
+});
+
 test("a question of a modern server, which nobody here can answer, is a clear error", async () => {
   const asked = await api.client.call("modern", { tool: "ask", arguments: {} }).catch((error: unknown) => error);
   expect(asked).toBeInstanceOf(Fault);
