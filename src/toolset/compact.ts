@@ -10,8 +10,13 @@ import { inputSchema } from "./describe.ts";
 import type { Category, Outcome, Tool } from "./tool.ts";
 import { CONFIRMATION } from "./toolset.ts";
 
-export const HELP = "docker_help";
+export const HELP = "action_help";
 const PREFIX = "docker_";
+/** Categories that have nothing to do with an engine, and what they are about. */
+const OTHERS: Partial<Record<Category, { name: string; about: string }>> = {
+  servers: { name: "mcp_servers", about: "MCP servers that Linkspan runs." },
+  create: { name: "created_servers", about: "MCP servers that are created here." },
+};
 const ASKED_MAX = 10;
 
 const call = v.strictObject({ action: v.string(), arguments: v.optional(v.record(v.string(), v.unknown()), {}) });
@@ -37,9 +42,9 @@ export function compactList(tools: readonly Tool[]) {
 function categoryTool(category: Category, tools: readonly Tool[]) {
   const safe = tools.every(({ level }) => level === "safe");
   return {
-    name: PREFIX + category,
+    name: nameOf(category),
     title: category,
-    description: category === "create" ? "MCP servers that are created here." : `Docker ${category}.`,
+    description: OTHERS[category]?.about ?? `Docker ${category}.`,
     inputSchema: {
       type: "object" as const,
       properties: {
@@ -57,7 +62,11 @@ function categoryTool(category: Category, tools: readonly Tool[]) {
   };
 }
 
-function actionOf({ name }: Tool): string {
+function nameOf(category: Category): string {
+  return OTHERS[category]?.name ?? PREFIX + category;
+}
+
+export function actionOf({ name }: Tool): string {
   return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
 }
 
@@ -67,7 +76,7 @@ export function expand(
   name: string,
   args: unknown,
 ): { name: string; args: Record<string, unknown> } {
-  const list = tools.filter(({ category }) => PREFIX + category === name);
+  const list = tools.filter(({ category }) => nameOf(category) === name);
   if (list.length === 0) throw new Fault("not-found", `there is no tool ${name}`);
   const parsed = v.safeParse(call, args);
   if (!parsed.success) throw issueFault(call, parsed.issues, `the input of ${name}`);

@@ -86,16 +86,21 @@ export async function mountsOf(wanted: readonly VolumeRequest[], call: ToolCall)
     if (isAbsolute(source)) {
       const Source = await allowedPath(source, readOnly, endpoint, settings);
       mounts.push({ Type: "bind", Source, Target, ReadOnly: readOnly, BindOptions: { Propagation: "rprivate" } });
-    } else if (VOLUME_NAME.test(source)) {
+    } else {
+      requireVolumeName(source);
       await judgeVolume(await inspectVolume(await call.engine(), source, call.deadline), readOnly, call);
       mounts.push({ Type: "volume", Source: source, Target, ReadOnly: readOnly });
-    } else {
-      throw new Fault("invalid", `${source} is neither a volume's name nor an absolute path`, {
-        hint: "Name a volume, or write the path from / on.",
-      });
     }
   }
   return mounts;
+}
+
+/** Faults: `invalid`. */
+export function requireVolumeName(source: string): void {
+  if (VOLUME_NAME.test(source)) return;
+  throw new Fault("invalid", `${source} is neither a volume's name nor an absolute path`, {
+    hint: "Name a volume, or write the path from / on.",
+  });
 }
 
 /** Kinds of devices that are no part of the engine's machine. */

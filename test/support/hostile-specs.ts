@@ -187,6 +187,27 @@ export const NAUGHTY: readonly unknown[] = [
   { __proto__x: 1, constructor: { prototype: { x: 1 } }, length: 1e9 },
 ];
 
+/** What `run_server` is asked for by somebody who wants more than a server: none of it may reach the manager. */
+export function hostileServers(folder: string, dataDir: string): Record<string, unknown>[] {
+  const path = (text: string) => text.replace("FOLDER", folder).replace("DATA", dataDir);
+  const image = "npm:linkspan-no-such-package-at-all";
+  return [
+    // `constructor` is left out by the schema, and is no refusal.
+    ...Object.entries(ESCAPES).flatMap(([key, value]) => (key === "constructor" ? [] : [{ image, [key]: value }])),
+    ...PATHS.flatMap((one) => [
+      { image, volumes: [`${path(one)}:/x:rw`] },
+      { image, volumes: { [path(one)]: { bind: "/x", mode: "ro" } } },
+      { image, volumes: JSON.stringify({ [path(one)]: "/x" }) },
+    ]),
+    ...["--privileged", "-v", "a b", "a\nb", "exec:/bin/sh", "EXEC:sh", "code:x", "../x", "/etc/passwd", "."].map(
+      (ref) => ({ image: ref, name: "evil" }),
+    ),
+    ...["host", "HOST", "container:web", "ns:/proc/1/ns/net", "host ", "../x"].map((network) => ({ image, network })),
+    ...[":", "u:g:x", "-1", "root\n", "0;id"].map((user) => ({ image, user })),
+    ...["../x", "-x", "", "A", "a/b", "a\u0000b", "x".repeat(64)].map((name) => ({ image, name })),
+  ];
+}
+
 export function hostileCalls(folder: string, dataDir: string): HostileCall[] {
   const path = (text: string) => text.replace("FOLDER", folder).replace("DATA", dataDir);
   const both = (args: Record<string, unknown>): HostileCall[] => [

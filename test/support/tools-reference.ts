@@ -2,7 +2,7 @@
 import { encode } from "gpt-tokenizer";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { ALL_TOOLS, toolsOf } from "../../src/toolset/catalogue.ts";
 import { compactList } from "../../src/toolset/compact.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import type { Category, Tool } from "../../src/toolset/tool.ts";
@@ -17,7 +17,9 @@ const INTRODUCTION = `# Tools
 
 \`linkspan mcp --toolset docker\` serves these tools to an MCP client; \`linkspan mcp --toolset docker,compact\` the same ones
 in a form for small context windows: one tool for each category, with the action as an argument. [Safety](safety.md) says
-who may call what. \`--toolset create\` (or \`docker,create\`) serves those about [created servers](created-servers.md), at the end. This page is made from the tools themselves; a test calls each of the Docker tools with its example.`;
+who may call what. \`--toolset servers\` serves those about [MCP servers](server-tools.md), \`--toolset create\` those about
+[created servers](created-servers.md), and \`docker,servers,create\` all of them. This page is made from the tools themselves; tests call
+each of the Docker tools and of those about servers with its example.`;
 
 /** Tokens of the list as a model's context gets it (o200k). */
 export function tokensOf(list: unknown): number {
@@ -29,16 +31,40 @@ function shown(tool: { name: string; description?: string | undefined; inputSche
   return { name: tool.name, description: tool.description, inputSchema: tool.inputSchema };
 }
 
-export function tokens() {
-  const full = DOCKER_TOOLS.map((tool) => shown(describe(tool)));
-  return { full: tokensOf(full), compact: tokensOf(compactList(DOCKER_TOOLS).map(shown)) };
+/** What `--toolset` may say, and what each costs. */
+const FORMS = ["docker", "servers", "create", "docker,servers", "docker,servers,create"];
+
+export function tokens(form: string) {
+  const tools = toolsOf(form.split(","));
+  const full = tools.map((tool) => shown(describe(tool)));
+  return { count: tools.length, full: tokensOf(full), compact: tokensOf(compactList(tools).map(shown)) };
+}
+
+function sizes(): string {
+  const rows = FORMS.map((form) => {
+    const { count, full, compact } = tokens(form);
+    return [`\`${form}\``, String(count), String(full), String(compact)];
+  });
+  return [
+    "What the list of tools takes of a model's context: tokens of names, descriptions and input schemas (o200k).",
+    "",
+    ...table([["toolset", "tools", "tokens", "with `compact`"], ...rows]),
+  ].join("\n");
+}
+
+/** As the formatter writes it; all columns but the first are figures. */
+function table(rows: readonly string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
+  const rule = `| ${widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
+  const [head = [], ...body] = rows;
+  return [line(head), rule, ...body.map(line)];
 }
 
 export function toolsReference(): string {
-  const { full, compact } = tokens();
-  const size = `The list of all ${DOCKER_TOOLS.length} Docker tools takes ${full} tokens of a model's context, the compact form ${compact} (names, descriptions and input schemas, o200k).`;
   const categories = Map.groupBy(ALL_TOOLS, ({ category }) => category);
-  return `${[INTRODUCTION, size, ...[...categories].map(section)].join("\n\n")}\n`;
+  return `${[INTRODUCTION, sizes(), ...[...categories].map(section)].join("\n\n")}\n`;
 }
 
 function section([category, tools]: [Category, Tool[]]): string {

@@ -25,7 +25,12 @@ export interface ToolsetOptions {
 export interface ToolsetClient extends AsyncDisposable {
   client: Client;
   dataDir: string;
+  /** By a tool's own name, in either form. */
   call(name: string, args?: Record<string, unknown>): Promise<ToolResult>;
+  /** As it is written. */
+  raw(name: string, args?: Record<string, unknown>): Promise<ToolResult>;
+  /** Of the tools that are listed; of the compact form, their actions. */
+  names(): Promise<string[]>;
 }
 
 export interface ToolResult {
@@ -68,20 +73,23 @@ export async function toolsetClient({
   }
   await client.connect(transport);
   const categories = compact ? await categoriesOf(client) : undefined;
+  const raw = async (name: string, args: Record<string, unknown> = {}): Promise<ToolResult> => {
+    const { isError, content, structuredContent } = await client.callTool({ name, arguments: args });
+    const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
+    const structured = { ...(structuredContent as Record<string, unknown>) };
+    return { ...(isError ? { isError } : {}), text, structured };
+  };
   return {
     client,
     dataDir: folder,
+    raw,
     async call(name, args = {}) {
       const action = name.replace(/^docker_/, "");
       const category = categories?.get(action);
-      const request = category ? { name: category, arguments: { action, arguments: args } } : { name, arguments: args };
-      const { isError, content, structuredContent } = await client.callTool(request);
-      const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
-      return {
-        ...(isError ? { isError } : {}),
-        text,
-        structured: { ...(structuredContent as Record<string, unknown>) },
-      };
+      return category ? raw(category, { action, arguments: args }) : raw(name, args);
+    },
+    async names() {
+      return categories ? [...categories.keys()] : (await client.listTools()).tools.map(({ name }) => name);
     },
     async [Symbol.asyncDispose]() {
       await client.close();

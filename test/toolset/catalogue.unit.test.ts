@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { actionOf, compactList } from "../../src/toolset/compact.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import { GOLDEN, golden, REFERENCE, tokens, toolsReference } from "../support/tools-reference.ts";
 
@@ -37,6 +38,13 @@ test("docs/tools.md is made from the tools (bun test/support/tools-reference.ts 
   expect(await Bun.file(REFERENCE).text()).toBe(toolsReference());
 });
 
-test("the compact form stays small", () => {
-  expect(tokens().compact).toBeLessThan(1_500);
+test("the compact form stays small, with all toolsets at once", () => {
+  expect(tokens("docker,servers,create").compact).toBeLessThan(1_500);
+});
+
+test("in the compact form each action means one tool", () => {
+  const actions = ALL_TOOLS.map(actionOf);
+  expect(new Set(actions).size).toBe(actions.length);
+  const names = compactList(ALL_TOOLS).map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
 });

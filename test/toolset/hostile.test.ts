@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
+import { actionOf, HELP } from "../../src/toolset/compact.ts";
 import type { Tool } from "../../src/toolset/tool.ts";
 import { engine, engineTest } from "../support/engine.ts";
 import { type Ground, unlawful } from "../support/engine-oracle.ts";
@@ -60,6 +61,29 @@ function everyTool({ name, example, input }: Tool, offset: number): HostileCall[
   return [[name, example], [name, {}], [name, { ...example, privileged: true, HostConfig: {} }], ...naughty];
 }
 
+/** The same call of the compact form, also where the level does not list the action. */
+function compactCall([name, args]: HostileCall, index: number): HostileCall {
+  const tool = DOCKER_TOOLS.find((one) => one.name === name);
+  // Half of them by the tool's full name, which is taken for its action, too.
+  const action = tool && index % 2 === 0 ? actionOf(tool) : name;
+  return [`docker_${tool?.category}`, { action, arguments: args }];
+}
+
+/** What only the compact form can be asked. */
+const CROOKED: readonly HostileCall[] = [
+  ["docker_images", { action: "remove_container", arguments: { container_id: "web", force: true } }],
+  ["docker_system", { action: "docker_prune_volumes", arguments: {} }],
+  ["docker_undo", { action: "undo", arguments: { id: "../undo" }, name: "docker_remove_volume" }],
+  ["docker_containers", { action: "run_container", image: "web", privileged: true }],
+  ["docker_containers", { action: ["run_container"], arguments: { image: "web" } }],
+  ["docker_containers", { action: "run_container", arguments: [{ image: "web", privileged: true }] }],
+  ["docker_containers", { action: "__proto__", arguments: {} }],
+  ["docker_containers/../docker_volumes", { action: "remove_volume", arguments: { volume_name: "data" } }],
+  ["docker_remove_container", { container_id: "web", force: true }],
+  [HELP, { actions: ["remove_container"], arguments: { container_id: "web" } }],
+  [HELP, { actions: NAUGHTY.slice(0, 10) }],
+];
+
 async function callAll(session: ToolsetClient, calls: readonly HostileCall[]): Promise<string[]> {
   const answers: string[] = [];
   const waiting = [...calls];
@@ -86,49 +110,59 @@ async function judged(requests: readonly SentRequest[], ground: Ground): Promise
   return [...new Set(verdicts.filter((verdict) => verdict !== undefined))];
 }
 
-test.each(LEVELS)("level %s: nothing unlawful arrives, whatever is called with whatever", async (level) => {
-  const { root, folder, dataDir } = await traps();
-  try {
-    await using fake: FakeEngine = await fakeEngine();
-    const auth = Buffer.from("me:hunter2").toString("base64");
-    await writeFile(join(root, "config.json"), JSON.stringify({ auths: { "registry.example.com": { auth } } }));
-    const env = {
-      ...SETTINGS[level],
-      DOCKER_HOST: `unix://${fake.path}`,
-      DOCKER_CONFIG: root,
-      HOME: join(root, "home"),
-      SAFETY_VOLUME_MOUNT_ALLOWLIST: folder,
-      SAFETY_MAX_CONCURRENT_OPERATIONS: String(AT_ONCE),
-    };
-    await using session = await toolsetClient({ env, dataDir });
-    const listed = (await session.client.listTools()).tools.map(({ name }) => name);
-    const calls = [
-      ...DOCKER_TOOLS.flatMap((tool, index) => everyTool(tool, index + LEVELS.indexOf(level))),
-      ...hostileCalls(folder, dataDir),
-      ...composeCalls(folder),
-    ];
-    const answers = await callAll(session, calls);
-    expect(answers).toHaveLength(calls.length);
+const FORMS = LEVELS.flatMap((level) => [[level, "full"] as const, [level, "compact"] as const]);
 
-    const ground = { level, allowed: [folder], canaries: [CANARY], registries: ["registry.example.com"] };
-    expect(await judged(fake.requests, ground)).toEqual([]);
-    // What is not listed has not worked either, and no answer has told a secret.
-    const levels = new Map(DOCKER_TOOLS.map((tool) => [tool.name, LEVELS.indexOf(tool.level)]));
-    expect(listed.every((name) => (levels.get(name) ?? 9) <= LEVELS.indexOf(level))).toBe(true);
-    expect(answers.filter((answer) => answer.includes("hunter2") || answer.includes(auth))).toEqual([]);
-    const audit = await readFile(join(dataDir, "logs", "audit.jsonl"), "utf8");
-    expect(audit.includes("hunter2") || audit.includes(auth)).toBe(false);
-    // The judge had something to judge.
-    expect(fake.requests.some(({ target }) => target.endsWith("/services/create?"))).toBe(level !== "safe");
-    expect(fake.requests.some(({ target }) => target.includes("name=good"))).toBe(level !== "safe");
-    const creations = fake.requests.filter(({ target }) => target.includes("/containers/create"));
-    expect(creations.length > 3).toBe(level !== "safe");
-    expect(fake.requests.some(({ method }) => method === "DELETE")).toBe(level === "destructive");
-    expect(fake.requests.some(({ headers }) => headers["x-registry-auth"])).toBe(level !== "safe");
-  } finally {
-    await rm(root, { recursive: true, force: true });
-  }
-});
+test.each(FORMS)(
+  "level %s, %s form: nothing unlawful arrives, whatever is called with whatever",
+  async (level, form) => {
+    const compact = form === "compact";
+    const { root, folder, dataDir } = await traps();
+    try {
+      await using fake: FakeEngine = await fakeEngine();
+      const auth = Buffer.from("me:hunter2").toString("base64");
+      await writeFile(join(root, "config.json"), JSON.stringify({ auths: { "registry.example.com": { auth } } }));
+      const env = {
+        ...SETTINGS[level],
+        DOCKER_HOST: `unix://${fake.path}`,
+        DOCKER_CONFIG: root,
+        HOME: join(root, "home"),
+        SAFETY_VOLUME_MOUNT_ALLOWLIST: folder,
+        SAFETY_MAX_CONCURRENT_OPERATIONS: String(AT_ONCE),
+      };
+      await using session = await toolsetClient({ env, dataDir, compact });
+      const all = [
+        ...DOCKER_TOOLS.flatMap((tool, index) => everyTool(tool, index + LEVELS.indexOf(level))),
+        ...hostileCalls(folder, dataDir),
+        ...composeCalls(folder),
+      ];
+      const calls = compact ? [...all.map(compactCall), ...CROOKED] : all;
+      const answers = await callAll({ ...session, call: session.raw }, calls);
+      expect(answers).toHaveLength(calls.length);
+
+      const ground = { level, allowed: [folder], canaries: [CANARY], registries: ["registry.example.com"] };
+      expect(await judged(fake.requests, ground)).toEqual([]);
+      // What is not listed has not worked either, and no answer has told a secret.
+      const levels = new Map(
+        DOCKER_TOOLS.map((tool) => [compact ? actionOf(tool) : tool.name, LEVELS.indexOf(tool.level)]),
+      );
+      const listed = await session.names();
+      expect(listed.every((name) => (levels.get(name) ?? 9) <= LEVELS.indexOf(level))).toBe(true);
+      expect(answers.filter((answer) => answer.includes("hunter2") || answer.includes(auth))).toEqual([]);
+      const audit = await readFile(join(dataDir, "logs", "audit.jsonl"), "utf8");
+      expect(audit.includes("hunter2") || audit.includes(auth)).toBe(false);
+      // The judge had something to judge.
+      expect(fake.requests.some(({ target }) => target.endsWith("/services/create?"))).toBe(level !== "safe");
+      expect(fake.requests.some(({ target }) => target.includes("name=good"))).toBe(level !== "safe");
+      const creations = fake.requests.filter(({ target }) => target.includes("/containers/create"));
+      expect(creations.length > 3).toBe(level !== "safe");
+      expect(fake.requests.some(({ method }) => method === "DELETE")).toBe(level === "destructive");
+      expect(fake.requests.some(({ headers }) => headers["x-registry-auth"])).toBe(level !== "safe");
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  },
+  60_000,
+);
 
 engineTest("at level safe a real engine is only asked, by every tool", async () => {
   await using proxy = await startRecordingProxy(engine());

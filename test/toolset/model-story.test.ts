@@ -60,7 +60,7 @@ async function story(form: "full" | "compact"): Promise<void> {
 
   // In the compact form the arguments are asked for first.
   if (compact) {
-    const help = await done("docker_help", { actions: ["update_container", "remove_container", "undo"] });
+    const help = await done("action_help", { actions: ["update_container", "remove_container", "undo"] });
     expect(help.text).toContain('"memory"');
     expect(help.text).toContain("confirmation_token");
   }

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { SERVER_TOOLS } from "../../src/toolset/servers/tools.ts";
-import { endAll, fresh } from "../support/created.ts";
+import { endAll, endManager, fresh } from "../support/created.ts";
 import { engineTest } from "../support/engine.ts";
+import { hostileServers } from "../support/hostile-specs.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
 
 const CASE_MS = 120_000;
@@ -200,6 +201,33 @@ test("what a tool may not give to a server", async () => {
     expect([args, refused.structured.kind]).toEqual([args, kind]);
   }
   expect((await done("list_servers", {}, plain)).structured).toMatchObject({ total: 0 });
+});
+
+test("nothing hostile reaches the manager, in either form", async () => {
+  const folder = await fresh();
+  const allowed = join(folder, "allowed");
+  await mkdir(allowed);
+  await symlink("/etc", join(allowed, "link"));
+  await symlink("loop", join(allowed, "loop"));
+  await symlink("link", join(allowed, "chain"));
+  const data = join(folder, "data");
+  const env = { LINKSPAN_RUNTIME: "process", SAFETY_VOLUME_MOUNT_ALLOWLIST: allowed };
+  for (const compact of [false, true]) {
+    await using by = await toolsetClient({ toolset: "servers", dataDir: data, env, compact });
+    await done("server_status", {}, by);
+    const specs = hostileServers(allowed, data);
+    expect(specs.length).toBeGreaterThan(200);
+    const kinds = await Promise.all(
+      specs.map(async (args) => [args, (await by.call("run_server", args)).structured.kind]),
+    );
+    expect(kinds.filter(([, kind]) => kind !== "forbidden" && kind !== "invalid")).toEqual([]);
+    expect((await done("list_servers", {}, by)).structured).toMatchObject({ total: 0 });
+    expect((await done("server_events", {}, by)).text).not.toContain("server.");
+  }
+  // Nobody has even asked the manager.
+  const audit = await readFile(join(data, "logs", "audit.jsonl"), "utf8");
+  expect(audit).not.toContain('"who":"socket');
+  await endManager(data);
 });
 
 test("a manager that cannot be reached is said so, and the audit log has who, what and no secret", async () => {

@@ -26,12 +26,13 @@ export const runServerTool = tool({
   async handle(wanted, call) {
     const door = await call.servers();
     const name = wanted.name ?? nameOfRef(wanted.image);
+    const body = await bodyOf(wanted, door, call);
     const known = (await door.servers({ deadline: call.deadline })).find((one) => one.name === name);
     if (known)
       throw new Fault("conflict", `there is a server called ${name} already (${known.image}, ${known.state})`, {
         hint: "Start it with start_server, or take another name.",
       });
-    return factsOf(await door.start(name, await bodyOf(wanted, door, call), progressOf(call)));
+    return factsOf(await door.start(name, body, progressOf(call)));
   },
   text: sentence,
 });

@@ -9,7 +9,7 @@ import { imageRef, name, type ServerBodyInput, serverBody, type Volume } from ".
 import { byteSize } from "../../model/units.ts";
 import { requireContained } from "../../safety/definition.ts";
 import { argv, environment, userName, workdir } from "../containers/arguments.ts";
-import { allowedPath, mountsOf, volumes } from "../mounts.ts";
+import { allowedPath, mountsOf, requireVolumeName, volumes } from "../mounts.ts";
 import type { ToolCall } from "../tool.ts";
 
 const MIB = 1024 ** 2;
@@ -114,10 +114,11 @@ async function volumesOf(wanted: Wanted["volumes"], door: ServersDoor, call: Too
   // Without an engine volumes are folders of the data directory, and binds what they are with one.
   const endpoint = findEndpoint(call.env);
   return await Promise.all(
-    wanted.map(async ({ source, target, readOnly }) => ({
-      source: source.startsWith("/") ? await allowedPath(source, readOnly, endpoint, call.settings) : source,
-      target,
-      readOnly,
-    })),
+    wanted.map(async ({ source, target, readOnly }) => {
+      if (source.startsWith("/"))
+        return { source: await allowedPath(source, readOnly, endpoint, call.settings), target, readOnly };
+      requireVolumeName(source);
+      return { source, target, readOnly };
+    }),
   );
 }
