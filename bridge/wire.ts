@@ -76,8 +76,12 @@ export const dialerFrame = v.variant("link", [
      * session that the bridge does not have is refused as `not-found`, one with a hole in it as `conflict`.
      */
     received: v.optional(count),
-    /** On the manager's TCP port only: the server that is meant. */
+    /** On the manager's port only: the server that is meant; `*` is all of them as one. */
     server: v.optional(text),
+    /** The same: all servers of this group as one. */
+    group: v.optional(text),
+    /** The same: client and server may be of different eras of MCP. */
+    translate: v.optional(v.boolean()),
   }),
   /**
    * Ends the session. With `drain` nothing more will be sent, and requests in flight still get their answers first. On a

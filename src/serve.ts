@@ -9,26 +9,20 @@ import { randomUUID } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type Api, serveApi } from "./api/server.ts";
 import { DATA_FILE, dataDir } from "./base/data-dir.ts";
 import { Deadline, sleep } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
 import { createLog, type Log, SILENT } from "./base/log.ts";
-import { VERSION } from "./base/version.ts";
+import { type Doors, openDoors, openInside } from "./doors.ts";
 import type { EmbeddedManager } from "./front/opening.ts";
 import { type Caretaker, startCaretaker } from "./manager/caretaker.ts";
 import { type DataDir, openDataDir } from "./manager/data-dir.ts";
 import { markBackground, openInPlaceOfBackground } from "./manager/handover.ts";
-import { type OpenGateways, openGateways } from "./gateways.ts";
 import { Manager, type ManagerOptions } from "./manager/manager.ts";
-import { openPort, type TcpPort } from "./manager/port.ts";
-import type { Host } from "./manager/visitor.ts";
 import { type Arguments, mergeSettings, readArguments, type Settings, USAGE } from "./manager/settings.ts";
 import { type Config, configFault, defaultConfigFile, EMPTY_CONFIG, loadConfig } from "./model/config.ts";
 import { type SessionRequest, type SessionRequestInput, sessionRequest } from "./model/session-request.ts";
 import { LABEL } from "./runtime/labels.ts";
-import { Gate } from "./safety/gate.ts";
-import { readSafety } from "./safety/settings.ts";
 import { openRuntime } from "./runtime/select.ts";
 
 /** What is in flight at a SIGTERM has this long to end (features.md: stop timeout). */
@@ -74,14 +68,12 @@ async function serve(asked: Arguments): Promise<void> {
   let doors: Doors | undefined;
   let idle = false;
   try {
-    doors = openDoors(manager, asked, settings, config, log);
+    doors = openDoors({ manager, settings, config, log, background: asked.background });
     idle = await untilOver(manager, doors, asked.idleExitMs, signalled);
     log.info(idle ? "the manager ends: nobody needs it" : "the manager ends");
   } finally {
     // Whoever comes now is refused; what is in flight still has its manager.
-    const drained = Deadline.in(DRAIN_MS);
-    await Promise.all([doors?.api.close(drained), doors?.port?.close(drained)]);
-    await doors?.gateways[Symbol.asyncDispose]();
+    await doors?.close(Deadline.in(DRAIN_MS));
     if (idle) await manager.removeUnwanted(Deadline.in(REMOVE_MS));
     await manager.close(Deadline.in(REMOVE_MS));
   }
@@ -103,11 +95,16 @@ export async function embeddedManager(): Promise<EmbeddedManager> {
   };
   // The shared directory is the runtime's: installed packages are kept there for everybody.
   const manager = await startManager({ ...dir, close }, shared, settings, config, SILENT);
+  let inside: ReturnType<typeof openInside> | undefined;
   return {
     acquire: async (request, kind, report, deadline) => manager.acquire(parseRequest(request), kind, report, deadline),
     release: (session) => manager.release(session),
     server: (name, session) => manager.server(name, session),
-    close: (deadline) => manager.close(deadline),
+    gateway: () => (inside ??= openInside(manager, settings, config)).path,
+    close: async (deadline) => {
+      await inside?.close(deadline.within(DRAIN_MS));
+      await manager.close(deadline);
+    },
   };
 }
 
@@ -177,69 +174,12 @@ async function startManager(
   }
 }
 
-interface Doors {
-  api: Api;
-  port: TcpPort | undefined;
-  gateways: OpenGateways;
-}
-
-/** Faults: `conflict`, naming the port that is taken. */
-function openDoors(manager: Manager, asked: Arguments, settings: Settings, { gateway }: Config, log: Log): Doors {
-  const { token, socketPath, path } = manager.dataDir;
-  const { host, port, tcpPort, allowHosts, oauth, limits, webSocket } = settings;
-  const gate = new Gate(readSafety(process.env, "owner"), path, log);
-  const onDefect = (fault: Fault) => log.error("a defect", { reason: fault.message, stack: fault.stack });
-  const tcp = asked.background ? undefined : { host, port, token, hosts: allowHosts };
-  const onCrowd = (open: boolean) =>
-    log.warn(open ? "REST takes connections again" : "REST takes no connections: hardly any file descriptors are left");
-  const guard = guarded(manager, gate);
-  // Nobody can call a tool before the API is there.
-  const door = async () => api.door;
-  const gateways = openGateways({ manager, host: guard, section: gateway, log, env: process.env, door });
-  const { approvals } = gateways;
-  const mcp = { gateways, oauth, limits, webSocket };
-  const api = serveApi(manager, {
-    socket: socketPath,
-    gate,
-    approvals,
-    mcp,
-    onDefect,
-    onCrowd,
-    ...(tcp ? { tcp } : {}),
-  });
-  try {
-    const lines = tcp && openPort(guard, { host, port: tcpPort, token });
-    log.info(`linkspan ${VERSION} is up`, {
-      ...(api.url ? { rest: api.url } : {}),
-      ...(lines ? { tcp: `${host}:${lines.port}` } : {}),
-      socket: socketPath,
-      data: path,
-      pid: process.pid,
-    });
-    return { api, port: lines, gateways };
-  } catch (error) {
-    void api.close(Deadline.in(0)).catch(() => {});
-    throw error;
-  }
-}
-
-/** Clients of the TCP port pass the same gate as those of REST. */
-function guarded(manager: Manager, gate: Gate): Host {
-  return {
-    acquire: async (request, kind, report, deadline) => {
-      const pass = await gate.enter({ name: "opening a session", level: "moderate", unlisted: true }, kind, request);
-      return await pass(() => manager.acquire(request, kind, report, deadline));
-    },
-    release: (session) => manager.release(session),
-  };
-}
-
 /** Resolves at a signal (false) or when nobody has needed the manager for that long (true). */
 async function untilOver(manager: Manager, doors: Doors, idleExitMs: number, signalled: AbortSignal): Promise<boolean> {
   while (!signalled.aborted) {
     await sleep(IDLE_POLL_MS, signalled).catch(() => {});
-    // Somebody who follows a log or the events is there, too.
-    const listening = doors.api.pending > 0;
+    // Somebody who follows a log or the events, or has the gateway open, is there, too.
+    const listening = doors.pending > 0;
     if (idleExitMs > 0 && !signalled.aborted && manager.idleMs(listening) >= idleExitMs) return true;
   }
   return false;

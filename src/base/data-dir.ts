@@ -1,7 +1,7 @@
 /** Where the manager keeps its files, and how others find its socket. Reads the file system, opens nothing. */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 type Environment = Record<string, string | undefined>;
 
@@ -14,6 +14,8 @@ export const DATA_FILE = {
   /** The manager's instance id. */
   instance: "instance",
   socket: "manager.sock",
+  /** Beside it: lines of MCP, for fronts of the gateway (docs/wire.md). Not longer, so that it fits where that one does. */
+  gateway: "gateway.sock",
   /** Where the socket is instead, when its path inside the data directory would be too long. */
   socketPath: "manager.sock.path",
   /** The process that holds the directory's lock. */
@@ -50,4 +52,9 @@ export function managerSocket(dir: string): string {
     // Not written: the socket is in the data directory.
   }
   return join(dir, DATA_FILE.socket);
+}
+
+/** The socket for fronts of the gateway, next to the manager's. */
+export function gatewaySocket(managerSocketPath: string): string {
+  return join(dirname(managerSocketPath), DATA_FILE.gateway);
 }

@@ -4,8 +4,12 @@ import { absoluteSource, secrets, variables } from "../base/words.ts";
 import type { SessionRequestInput } from "../model/session-request.ts";
 
 export interface FrontArguments {
-  /** A configured name, or a REF that is run under a derived name. Empty with a toolset. */
+  /** A configured name, or a REF that is run under a derived name. Empty with a toolset, and for all servers as one. */
   server: string;
+  /** With no server: those of this group only. */
+  group?: string | undefined;
+  /** Through the manager's gateway, which speaks the client's era and the server's. */
+  translate: boolean;
   /** Tools of this binary, served instead of a server: `docker`, `servers`, `create`, and `compact` for their small form. */
   toolset: string[];
   /** How a REF is to be run; undefined where nothing is said. */
@@ -40,12 +44,17 @@ const PORT_MAX = 65_535;
 const TOOLSETS = ["docker", "servers", "create", "compact"];
 
 export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
+       linkspan mcp [--group NAME]
        linkspan mcp --toolset docker
 
 Serves one MCP server on stdin and stdout, for an MCP client to launch.
 SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
+Without one, all servers of the configuration are served as one.
 
 Options:
+  --group NAME     only the servers of this group of linkspan.yaml, as one
+  --translate      with a server's name: for a client and a server of
+                   different eras of MCP; goes through the manager
   --toolset NAMES  serve tools of Linkspan itself instead of a server: docker,
                    servers (the MCP servers that Linkspan runs), create
                    (servers made on the fly), or several: docker,servers;
@@ -78,6 +87,7 @@ With an image or npm:PACKAGE, as in linkspan run:
 /** Options that take a value, under their long name. */
 const VALUED: Record<string, string> = {
   "--data-dir": "data-dir",
+  "--group": "group",
   "--toolset": "toolset",
   "--transport": "transport",
   "--host": "host",
@@ -101,6 +111,7 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   let embedded = false;
   let retryIdempotent = false;
   let manifest = true;
+  let translate = false;
   let auth = true;
   for (let index = 0; index < words.length; index += 1) {
     const [option = "", attached] = split(words[index] ?? "");
@@ -108,6 +119,7 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
     if (option === "-h" || option === "--help") return undefined;
     if (option === "--embedded") embedded = true;
     else if (option === "--retry-idempotent") retryIdempotent = true;
+    else if (option === "--translate") translate = true;
     else if (option === "--no-auth") auth = false;
     else if (option === "--no-manifest") manifest = false;
     else if (valued) {
@@ -121,15 +133,26 @@ export function parseArguments(argv: readonly string[]): FrontArguments | undefi
   const toolset = (values.toolset ?? []).flatMap((names) => names.split(",")).map((name) => name.trim());
   const unknown = toolset.find((name) => !TOOLSETS.includes(name));
   if (unknown !== undefined) throw usage(`there is no toolset ${unknown}`);
-  if (!server && toolset.length === 0) throw usage("no server is named");
   if (server && toolset.length > 0) throw usage("a toolset and a server are two MCP servers");
   const definition = definitionOf(values, args);
   const dataDir = values["data-dir"]?.at(-1);
-  const asked = { server, toolset, definition, embedded, dataDir, retryIdempotent, manifest };
+  const group = values["group"]?.at(-1);
+  const asked = { server, group, translate, toolset, definition, embedded, dataDir, retryIdempotent, manifest };
+  checkGateway(asked);
   if (toolset.length > 0) return { ...asked, serving: servingOf(values, auth) };
   if (!auth || SERVING.some((name) => values[name]))
     throw usage("--transport, --host, --port, --no-auth and --env-file are for --toolset");
   return asked;
+}
+
+/** What is for the gateway, and what is not. */
+function checkGateway({ server, group, translate, toolset, definition }: FrontArguments): void {
+  if (group !== undefined && (server || toolset.length > 0)) throw usage("--group is for all servers as one");
+  if (translate && !server)
+    throw usage("--translate needs the name of one server; all servers as one are translated anyway");
+  if (!definition || (server && !translate)) return;
+  if (toolset.length === 0)
+    throw usage("-v, -e, --secret, --network and arguments are for one server that is run as named here");
 }
 
 const SERVING = ["transport", "host", "port", "env-file"];

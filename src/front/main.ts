@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { Deadline } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type FrontArguments, parseArguments, USAGE } from "./arguments.ts";
+import { GatewayOpening } from "./gateway-opening.ts";
 import { Manifest } from "./manifest.ts";
 import { sentence } from "./messages.ts";
 import { type EmbeddedManager, Opening } from "./opening.ts";
@@ -33,18 +34,14 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
   if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset(asked.toolset, asked.serving);
   // Neither a client nor a server comes upon ids like these.
   const prefix = `linkspan-${crypto.randomUUID()}-`;
-  const manifest = !(asked instanceof Fault) && asked.manifest ? new Manifest(`${prefix}m`) : undefined;
+  const single = !(asked instanceof Fault) && asked.server !== "" && !asked.translate;
+  const manifest = single && asked.manifest ? new Manifest(`${prefix}m`) : undefined;
   const opening =
     asked instanceof Fault
-      ? {
-          open: () => Promise.reject(asked),
-          cancel: () => {},
-          giveUp: () => {},
-          idleMs: undefined,
-          close: async () => {},
-          epitaph: undefined,
-        }
-      : new Opening(asked, manifest, embedded, warn);
+      ? refusing(asked)
+      : single
+        ? new Opening(asked, manifest, embedded, warn)
+        : new GatewayOpening(asked, embedded, warn);
   const repeat = !(asked instanceof Fault) && asked.retryIdempotent;
   const relay = new Relay(opening, { prefix, repeat, manifest }, warn);
   process.on("SIGTERM", () => relay.terminate());
@@ -59,6 +56,18 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
   ]);
   // A read of stdin that waits for the client would keep the process alive.
   process.exit(code);
+}
+
+/** The client is told why as soon as it asks for something. */
+function refusing(fault: Fault) {
+  return {
+    open: () => Promise.reject(fault),
+    cancel: () => {},
+    giveUp: () => {},
+    idleMs: undefined,
+    close: async () => {},
+    epitaph: undefined,
+  };
 }
 
 function read(argv: readonly string[]): FrontArguments | Fault | undefined {

@@ -44,6 +44,8 @@ export interface EmbeddedManager {
   acquire(request: SessionRequestInput, kind: "front", report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
   server(name: string, session: string): ServerView;
+  /** Where its gateway listens, from now on. */
+  gateway(): string;
   close(deadline: Deadline): Promise<void>;
 }
 

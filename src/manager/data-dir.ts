@@ -122,7 +122,7 @@ function readIfThere(path: string): Buffer | undefined {
 
 /** Takes away the socket that a manager which was killed has left, and the folder that was made for it. Under the lock only. */
 export function removeSocket(dir: string): void {
-  rmSync(join(dir, DATA_FILE.socket), { force: true });
+  for (const name of [DATA_FILE.socket, DATA_FILE.gateway]) rmSync(join(dir, name), { force: true });
   const pointer = join(dir, DATA_FILE.socketPath);
   const elsewhere = readIfThere(pointer)?.toString().trim();
   rmSync(pointer, { force: true });

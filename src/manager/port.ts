@@ -1,4 +1,8 @@
-/** The TCP port for plain clients: newline-delimited JSON-RPC after one attach line (docs/wire.md). */
+/**
+ * The port for lines: newline-delimited JSON-RPC after one attach line (docs/wire.md). On TCP for plain clients with the
+ * token; on a unix socket, which only its owner may open, for fronts of this machine.
+ */
+import { chmodSync, rmSync } from "node:fs";
 import { cutVanished } from "../../bridge/vanished.ts";
 import { formatFrame, LIMITS } from "../../bridge/wire.ts";
 import type { Deadline } from "../base/deadline.ts";
@@ -12,18 +16,29 @@ import { WaitingRoom } from "./waiting-room.ts";
 const CONNECTIONS_MAX = 10_000;
 const POLL_MS = 20;
 
-export interface PortOptions {
+interface Bounds {
+  connectionsMax?: number;
+  stalledMs?: number;
+}
+
+export interface PortOptions extends Bounds {
   host: string;
   /** 0 is any free port. */
   port: number;
   /** What clients have to know; the bearer token of REST. */
   token: string;
-  connectionsMax?: number;
-  stalledMs?: number;
 }
 
-export interface TcpPort {
+export interface SocketOptions extends Bounds {
+  /** Whoever calls this holds the lock of the data directory. */
+  path: string;
+}
+
+export interface TcpPort extends LinePort {
   port: number;
+}
+
+export interface LinePort {
   readonly connections: number;
   /** Takes no more clients, lets requests in flight be answered until the deadline, then cuts. Idempotent. */
   close(deadline: Deadline): Promise<void>;
@@ -31,12 +46,55 @@ export interface TcpPort {
 
 /** Faults: `conflict` when the port is taken, `forbidden` when this user may not have it. */
 export function openPort(host: Host, options: PortOptions): TcpPort {
+  return serve(host, options.token, options, (handlers) => {
+    const listener = listen(options, handlers);
+    return { port: listener.port, stop: () => listener.stop(false) };
+  });
+}
+
+/** The same on a unix socket, 0600. */
+export function openSocket(host: Host, options: SocketOptions): LinePort {
+  return serve(host, undefined, options, (handlers) => {
+    const { path } = options;
+    // Left by a manager that was killed; a living one would hold the lock.
+    rmSync(path, { force: true });
+    // Nobody else may connect between the binding and the change of its mode.
+    const before = process.umask(0o177);
+    try {
+      const listener = Bun.listen<Visitor | undefined>({
+        unix: path,
+        allowHalfOpen: true,
+        data: undefined,
+        socket: handlers,
+      });
+      chmodSync(path, 0o600);
+      return {
+        port: 0,
+        stop: () => {
+          listener.stop(false);
+          rmSync(path, { force: true });
+        },
+      };
+    } finally {
+      process.umask(before);
+    }
+  });
+}
+
+type Handlers = Bun.SocketHandler<Visitor | undefined>;
+
+function serve(
+  host: Host,
+  token: string | undefined,
+  options: Bounds,
+  bind: (handlers: Handlers) => { port: number; stop(): void },
+): TcpPort {
   const visitors = new Set<Visitor>();
   const sockets = new Set<Bun.Socket<Visitor | undefined>>();
-  const rules = { token: options.token, stalledMs: options.stalledMs ?? LIMITS.stalledMs, room: new WaitingRoom() };
+  const rules = { token, stalledMs: options.stalledMs ?? LIMITS.stalledMs, room: new WaitingRoom() };
   const connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
   const descriptors = new Descriptors();
-  const listener = listen(options, {
+  const bound = bind({
     open(socket) {
       const full = visitors.size >= connectionsMax && `the manager has ${connectionsMax} connections already`;
       const refused = full || (descriptors.scarce && "the manager has hardly any file descriptors left");
@@ -59,12 +117,12 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
   });
   const stopLooking = cutVanished(sockets);
   return {
-    port: listener.port,
+    port: bound.port,
     get connections() {
       return visitors.size;
     },
     async close(deadline) {
-      listener.stop(false);
+      bound.stop();
       for (const visitor of visitors) visitor.drain();
       while (visitors.size > 0 && !deadline.passed) await sleep(POLL_MS);
       for (const visitor of visitors) visitor.destroy();

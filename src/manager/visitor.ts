@@ -1,30 +1,40 @@
 /**
- * One connection to the manager's TCP port: an attach line with server and token, then bytes to and from that server's
- * bridge, held back in both directions when the reader is slower than the writer.
+ * One connection to the manager's port: an attach line with server and token, then bytes to and from that server's
+ * bridge, held back in both directions when the reader is slower than the writer. What is for the gateway has no bridge:
+ * it is a guest of this process.
  */
-import { type AttachFrame, formatFrame, LIMITS, parseBridgeFrame, parseDialerFrame } from "../../bridge/wire.ts";
+import { type AttachFrame, formatFrame, LIMITS } from "../../bridge/wire.ts";
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { SessionRequest } from "../model/session-request.ts";
 import type { SessionGrant } from "../model/views.ts";
 import type { Report } from "../runtime/runtime.ts";
+import type { LineWire } from "../transport/line-end.ts";
 import { connect, LinkSocket } from "../transport/socket.ts";
-import { sameToken } from "./tokens.ts";
-import type { Slow, WaitingRoom } from "./waiting-room.ts";
+import { ATTACH_HINT, isForGateway, isStranger, readAttach } from "./attach-line.ts";
+import { type StallRules, StallWatch } from "./stall-watch.ts";
 
 /** What the port needs of the manager. */
 export interface Host {
   acquire(request: SessionRequest, kind: "tcp", report: Report, deadline: Deadline): Promise<SessionGrant>;
   release(session: string): void;
+  /** Answers a client itself; absent where there is no gateway. Faults: `not-found`, `forbidden`. */
+  receive?(attach: AttachFrame, wire: LineWire): Promise<Guest>;
 }
 
-export interface VisitorRules {
-  /** What clients have to know. */
-  token: string;
-  /** A client that takes nothing for this long while there is something for it is cut. */
-  stalledMs: number;
-  /** Shared by all visitors. */
-  room: WaitingRoom;
+/** The other end of a client that no bridge answers. */
+export interface Guest {
+  received(chunk: Uint8Array): void;
+  drained(): void;
+  /** The client sends no more. */
+  ended(): void;
+  /** It is gone. Idempotent. */
+  closed(): void;
+}
+
+export interface VisitorRules extends StallRules {
+  /** What clients have to know; undefined where whoever can connect may. */
+  token: string | undefined;
 }
 
 const NEWLINE = 0x0a;
@@ -37,15 +47,16 @@ const RETRY_MS = 100;
 /** What a client has sent to a bridge that may be another server's; one that refuses does so at once. */
 const KEPT_BYTES_MAX = 64 * 1024;
 const KEPT_MS = 2_000;
-const ERROR_FRAME = Buffer.from('{"link":"error"');
 /** The process behind a TCP client is not known. */
 const NOBODY = { pid: 0, ppid: 0 };
 
 type Stage = "attaching" | "opening" | "piping" | "over";
 
-export class Visitor implements Slow {
+export class Visitor {
   readonly near = new LinkSocket();
   private far: LinkSocket | undefined;
+  private guest: Guest | undefined;
+  private readonly stall: StallWatch;
   private stage: Stage = "attaching";
   private parts: Uint8Array[] = [];
   private bytes = 0;
@@ -62,12 +73,14 @@ export class Visitor implements Slow {
     private readonly rules: VisitorRules,
     /** Called once, when nothing is left of this connection. */
     private readonly left: () => void,
-  ) {}
+  ) {
+    this.stall = new StallWatch(this.near, rules);
+  }
 
   begin(): void {
     this.near.open({
       data: (chunk) => this.received(chunk),
-      drained: () => this.resumeFar(),
+      drained: () => this.drained(),
       closed: () => this.nearClosed(),
     });
     const message = `no attach line came within ${LIMITS.authenticateMs} ms`;
@@ -90,6 +103,7 @@ export class Visitor implements Slow {
     if (this.stage === "attaching") return this.close();
     this.finishedSending = true;
     this.far?.end();
+    this.guest?.ended();
   }
 
   /** No more from this client: the bridge answers what is in flight, then closes, and so do we. */
@@ -99,16 +113,13 @@ export class Visitor implements Slow {
     this.ended();
   }
 
-  get heldBytes(): number {
-    return this.near.queuedBytes;
-  }
-
   destroy(): void {
     this.near.destroy();
   }
 
   private received(chunk: Uint8Array): void {
     if (this.stage === "over") return;
+    if (this.guest) return this.guest.received(chunk);
     if (this.far) {
       this.keep(chunk);
       if (!this.far.write(chunk)) this.near.pause();
@@ -133,7 +144,30 @@ export class Visitor implements Slow {
     this.stage = "opening";
     // What the client goes on to say waits in its own kernel, not here.
     this.near.pause();
-    this.open(frame).catch((error: unknown) => this.refuse(Fault.from(error)));
+    const opening = isForGateway(frame) ? this.welcome(frame) : this.open(frame);
+    opening.catch((error: unknown) => this.refuse(Fault.from(error)));
+  }
+
+  private async welcome(attach: AttachFrame): Promise<void> {
+    if (!this.host.receive) throw new Fault("unsupported", "this manager has no gateway");
+    const guest = await this.host.receive(attach, {
+      write: (bytes) => {
+        const room = this.near.write(bytes);
+        if (!room) this.stall.begin();
+        return room;
+      },
+      pause: () => this.near.pause(),
+      resume: () => this.near.resume(),
+      end: () => this.close(),
+    });
+    if (this.gone.signal.aborted) return guest.closed();
+    this.guest = guest;
+    this.stage = "piping";
+    const parts = this.parts;
+    this.parts = [];
+    for (const part of parts) guest.received(part);
+    this.near.resume();
+    if (this.finishedSending) guest.ended();
   }
 
   private async open(attach: AttachFrame): Promise<void> {
@@ -212,20 +246,13 @@ export class Visitor implements Slow {
   /** Nothing more is read from the bridge until the client takes what there is; one that takes nothing is cut. */
   private holdBack(far: LinkSocket): void {
     far.pause();
-    this.rules.room.enter(this);
-    let before = this.near.queuedBytes;
-    clearTimeout(this.timer);
-    this.timer = setInterval(() => {
-      const now = this.near.queuedBytes;
-      if (now === 0) clearTimeout(this.timer);
-      else if (now === before) this.destroy();
-      before = now;
-    }, this.rules.stalledMs);
+    this.stall.begin();
   }
 
-  private resumeFar(): void {
-    this.rules.room.leave(this);
+  private drained(): void {
+    this.stall.end();
     this.far?.resume();
+    this.guest?.drained();
   }
 
   /** Nothing more will be sent: what is queued goes out, then the client has to close, too. */
@@ -241,7 +268,7 @@ export class Visitor implements Slow {
   }
 
   private nearClosed(): void {
-    this.rules.room.leave(this);
+    this.stall.end();
     clearTimeout(this.timer);
     this.stage = "over";
     this.leave();
@@ -251,6 +278,7 @@ export class Visitor implements Slow {
   private leave(): void {
     this.gone.abort();
     this.far?.destroy();
+    this.guest?.closed();
     this.release();
   }
 
@@ -258,29 +286,4 @@ export class Visitor implements Slow {
     if (this.session !== undefined) this.host.release(this.session);
     this.session = undefined;
   }
-}
-
-const ATTACH_HINT = {
-  hint: 'The first line is {"link":"attach","server":"NAME","token":"…"}; linkspan token prints it.',
-};
-
-/** The token is right: who refuses it is another server's bridge. */
-function isStranger(first: Uint8Array): boolean {
-  const bytes = Buffer.from(first.buffer, first.byteOffset, first.byteLength);
-  if (!bytes.subarray(0, ERROR_FRAME.byteLength).equals(ERROR_FRAME)) return false;
-  const [line = ""] = bytes.toString().split("\n", 1);
-  const frame = parseBridgeFrame(line);
-  return typeof frame !== "string" && frame.link === "error" && frame.kind === "unauthenticated";
-}
-
-function readAttach(line: string, token: string): AttachFrame | Fault {
-  const frame = parseDialerFrame(line.replace(/\r$/, ""));
-  if (typeof frame === "string" || frame.link !== "attach") {
-    const why = typeof frame === "string" ? frame : `the first frame is ${frame.link}`;
-    return new Fault("unauthenticated", `attach comes first: ${why}`, ATTACH_HINT);
-  }
-  if (!sameToken(frame.token ?? "", token)) return new Fault("unauthenticated", "the token is wrong", ATTACH_HINT);
-  if (frame.mode !== "session") return new Fault("forbidden", "this port has sessions only");
-  if (!frame.server) return new Fault("usage", "attach names no server", ATTACH_HINT);
-  return frame;
 }

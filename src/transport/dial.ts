@@ -18,7 +18,12 @@ export interface DialOptions {
   session?: string | undefined;
   /** To go on with that session: JSON-RPC messages received on its earlier connections. */
   received?: number | undefined;
+  /** At the manager's port instead of a bridge: what is wanted of its gateway. */
+  wanted?: Wanted | undefined;
 }
+
+/** All servers as one (`*`), those of a group, or one server for a client of another era. */
+export type Wanted = { server: "*" } | { group: string } | { server: string; translate: true };
 
 export interface ConnectionEvents {
   payload(range: Uint8Array): void;
@@ -54,6 +59,7 @@ export async function attach(socket: LinkSocket, options: DialOptions, deadline:
       mode: options.mode,
       ...(options.session === undefined ? {} : { session: options.session }),
       ...(options.received === undefined ? {} : { received: options.received }),
+      ...options.wanted,
     });
     await deadline.race("attaching to the bridge", attached);
     return connection;

@@ -46,6 +46,7 @@ test("progress goes to requests that carry a token, and to nothing else", () => 
 test("the command line", () => {
   const plain = {
     server: "a",
+    translate: false,
     toolset: [],
     definition: undefined,
     embedded: false,
@@ -53,6 +54,9 @@ test("the command line", () => {
     retryIdempotent: false,
     manifest: true,
   };
+  expect(parseArguments([])).toEqual({ ...plain, server: "" });
+  expect(parseArguments(["--group", "g", "--embedded"])).toEqual({ ...plain, server: "", group: "g", embedded: true });
+  expect(parseArguments(["a", "--translate"])).toEqual({ ...plain, translate: true });
   expect(parseArguments(["npm:x@1"])).toEqual({ ...plain, server: "npm:x@1" });
   expect(parseArguments(["--embedded", "--data-dir", "/d", "a"])).toEqual({ ...plain, embedded: true, dataDir: "/d" });
   expect(parseArguments(["--retry-idempotent", "a"])).toEqual({ ...plain, retryIdempotent: true, manifest: true });
@@ -81,7 +85,12 @@ test("the command line", () => {
     ["a", "--port", "1"],
     ["a", "--no-auth"],
     ["--toolset=docker", "a"],
-    [],
+    ["--group", "g", "a"],
+    ["--group"],
+    ["--translate"],
+    ["--toolset", "docker", "--translate"],
+    ["a", "--translate", "-e", "A=1"],
+    ["--", "x"],
     ["a", "b"],
     ["--nope", "a"],
     ["a", "--data-dir"],
@@ -108,6 +117,7 @@ test("a reference with what it needs to run", () => {
   ];
   expect(parseArguments(words)).toEqual({
     server: "npm:x@1",
+    translate: false,
     toolset: [],
     definition: {
       args: ["/data", "-v"],

@@ -1,0 +1,68 @@
+/**
+ * From the command line to a conversation with the manager's gateway: the manager (found, started, or in this process)
+ * and its socket for lines. The gateway is in the manager and ends with it, so a manager that is restarted is like a
+ * server that is started anew: the next session is told what the client has told the last one (link.ts).
+ */
+import { dataDir, gatewaySocket, managerSocket } from "../base/data-dir.ts";
+import { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { Wanted } from "../transport/dial.ts";
+import { dialSession, type Session } from "../transport/session.ts";
+import type { FrontArguments } from "./arguments.ts";
+import type { EmbeddedManager } from "./opening.ts";
+
+/** A manager that has just answered takes a line at once. */
+const DIAL_MS = 10_000;
+const CLOSE_MS = 10_000;
+
+export class GatewayOpening {
+  /** The gateway's end has no reason that only a manager could give. */
+  readonly epitaph = undefined;
+  /** What a gateway needs, it lets go of by itself. */
+  readonly idleMs = undefined;
+  private readonly cancelled = new AbortController();
+  private own: Promise<EmbeddedManager> | undefined;
+
+  constructor(
+    private readonly asked: Pick<FrontArguments, "server" | "group" | "embedded">,
+    private readonly embedded: () => Promise<EmbeddedManager>,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /** Called again when a session has ended. Faults: whatever stands in the way. */
+  async open(): Promise<Session> {
+    const path = await this.find();
+    const deadline = Deadline.in(DIAL_MS, this.cancelled.signal);
+    return await dialSession({ addresses: [{ kind: "unix", path }], wanted: this.wanted }, deadline);
+  }
+
+  cancel(): void {
+    this.cancelled.abort();
+  }
+
+  giveUp(): void {}
+
+  async close(): Promise<void> {
+    const own = await this.own?.catch(() => undefined);
+    await own?.close(Deadline.in(CLOSE_MS)).catch((error: unknown) => this.warn(Fault.from(error).message));
+  }
+
+  private get wanted(): Wanted {
+    const { server, group } = this.asked;
+    if (server) return { server, translate: true };
+    return group === undefined ? { server: "*" } : { group };
+  }
+
+  private async find(): Promise<string> {
+    if (this.asked.embedded) return (await (this.own ??= this.embedded())).gateway();
+    const { connectManager, remoteManager } = await import("../api/client/connect.ts");
+    const remote = remoteManager(process.env);
+    if (remote?.kind === "http") {
+      throw new Fault("unsupported", "the gateway of a manager elsewhere is reached over HTTP", {
+        hint: `Give the client ${remote.url}/mcp and the token.`,
+      });
+    }
+    await connectManager({ onStarting: () => this.warn("starting the manager in the background") });
+    return gatewaySocket(remote ? remote.path : managerSocket(dataDir()));
+  }
+}
