@@ -55,6 +55,14 @@ export class Linkspan implements AsyncDisposable {
     return fetch(`http://localhost${path}`, { headers, ...init, unix: join(this.dataDir, "manager.sock") });
   }
 
+  /** Of its port, as its log says it. */
+  async url(): Promise<string> {
+    const log = await Bun.file(join(this.dataDir, "serve.log")).text();
+    const found = /rest=(http:\S+)/.exec(log)?.[1];
+    if (found === undefined) throw new Error(`no address in the log: ${log}`);
+    return found;
+  }
+
   async post(path: string, body: unknown): Promise<unknown> {
     const answer = await this.api(path, { method: "POST", body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);

@@ -6,6 +6,7 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { BINARY } from "../support/binary.ts";
 import { docker, importImage } from "./docker.ts";
+import { HTTP_IN_FLIGHT, httpGoals, httpRows } from "./http.ts";
 import { Linkspan } from "./linkspan.ts";
 import { type McpFigures, http, measureMcp, stdio } from "./mcp.ts";
 import { EVERYTHING, MCP_PROXY, SUPERGATEWAY, compileEcho, installPeers, listening } from "./peers.ts";
@@ -34,15 +35,18 @@ say("bytes through each path");
 const raw = await rawRows(bench);
 say("MCP calls through each path");
 const mcp = await mcpRows();
+say("HTTP");
+const overHttp = await httpRows(linkspan, "everything", say);
 say("start-up and memory");
 const start = await startFigures();
 const memory = await bridgeMemory(bench, BRIDGES);
 await docker.getImage(IMAGE).remove({ force: true });
 
-const goals = goalsOf(raw, mcp, start, memory);
+const goals = [...goalsOf(raw, mcp, start, memory), ...httpGoals(overHttp)];
 const figuresOf = (rows: Row[]) => Object.fromEntries(rows.map((row) => [row.path, row.figures]));
 const machine = `${cpus().length} cores (${cpus()[0]?.model}), Linux ${release()}, Docker Engine ${(await docker.version()).Version}, Bun ${Bun.version}`;
-const saved = { machine, at: new Date().toISOString(), raw: figuresOf(raw), mcp: figuresOf(mcp), start, memory, goals };
+const mcpFigures = { mcp: figuresOf(mcp), http: figuresOf(overHttp) };
+const saved = { machine, at: new Date().toISOString(), raw: figuresOf(raw), ...mcpFigures, start, memory, goals };
 await Bun.write(join(import.meta.dir, "../../dist/bench.json"), `${JSON.stringify(saved, null, 2)}\n`);
 process.stdout.write(`${document()}\n`);
 say(`${goals.filter((goal) => reached(goal) === true).length} of ${goals.length} goals reached`);
@@ -230,6 +234,9 @@ function document(): string {
     { key: "callsPerSecond", title: `calls/s at ${IN_FLIGHT}` },
     { key: "firstAnswerMs", title: "connect → first answer ms" },
   ];
+  const httpColumns = mcpColumns.map((column) =>
+    column.key === "callsPerSecond" ? { ...column, title: `calls/s at ${HTTP_IN_FLIGHT}` } : column,
+  );
   const rest = { ...start, ...memory };
   const lines = Object.entries(rest).map(([key, value]) => `| ${key} | ${value?.toFixed(1)} |`);
   return [
@@ -238,6 +245,8 @@ function document(): string {
     table(raw, rawColumns),
     "\n## MCP: SDK client, `echo` of server-everything\n",
     table(mcp, mcpColumns),
+    "\n## MCP over HTTP: SDK client, the same tool\n",
+    table(overHttp, httpColumns),
     "\n## Start-up and memory\n",
     ["| figure | median |", "|---|--:|", ...lines].join("\n"),
     "\n## Goals\n",

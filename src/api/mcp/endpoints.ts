@@ -10,12 +10,11 @@ import type { Gateways } from "../../gateway/exchange.ts";
 import type { AccessTokens } from "../../manager/access-tokens.ts";
 import type { LimitsSection, OAuthSection } from "../../model/http-config.ts";
 import type { Server } from "../crowd.ts";
-import { JSON_TYPE } from "../responses.ts";
 import { readMessages } from "./body.ts";
 import { Callers } from "./callers.ts";
 import { CONCURRENT_DEFAULT, Limits } from "./limits.ts";
 import { METADATA_PATH, OAuth } from "./oauth.ts";
-import { idOf, refusalResponse } from "./refusal.ts";
+import { idOf, JSON_HEADERS, refusalResponse } from "./refusal.ts";
 import { SocketChannel, SUBPROTOCOL } from "./socket.ts";
 import { EventSessions, MESSAGES_PATH } from "./sse.ts";
 import { notAllowed, Streamable, type Visit } from "./streamable.ts";
@@ -145,7 +144,7 @@ export class McpEndpoints {
       const path = url.pathname.slice(METADATA_PATH.length) || "/mcp";
       if (!placeOf(new URL(path, url), false)) throw new Fault("not-found", "there is no such resource");
       const document = JSON.stringify(oauth.document(oauth.resource(url.origin, path)));
-      return new Response(document, { headers: { "content-type": JSON_TYPE } });
+      return new Response(document, { headers: JSON_HEADERS });
     } catch (error) {
       return refusalResponse(error, undefined);
     }

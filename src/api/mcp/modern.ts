@@ -5,11 +5,10 @@
 import type { Request as RpcRequest } from "../../gateway/clients/message.ts";
 import type { Answer, ModernDoor } from "../../gateway/clients/modern.ts";
 import { Fault } from "../../base/fault.ts";
-import { JSON_TYPE } from "../responses.ts";
 import { Outlet } from "./outlet.ts";
-import { refusalResponse, statusOf } from "./refusal.ts";
+import { JSON_HEADERS, refusalResponse, statusOf } from "./refusal.ts";
 
-const JSON_HEADERS = { headers: { "content-type": JSON_TYPE } };
+const PLAIN = { headers: JSON_HEADERS };
 
 export interface ModernRequest {
   message: RpcRequest;
@@ -56,7 +55,7 @@ export function answerModern(request: ModernRequest): Promise<Response> {
 
 function plain(message: RpcRequest, answer: Answer): Response {
   const status = statusOf(answer.code);
-  return new Response(shown(message, answer), status === 200 ? JSON_HEADERS : { ...JSON_HEADERS, status });
+  return new Response(shown(message, answer), status === 200 ? PLAIN : { ...PLAIN, status });
 }
 
 /** Nobody reads it, unless the credentials have ended meanwhile. */

@@ -28,6 +28,13 @@ export class Refusal extends Error {
   }
 }
 
+/** Of every plain answer: what a token gets is nobody's to keep. */
+export const JSON_HEADERS = {
+  "content-type": JSON_TYPE,
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+};
+
 export function refusalResponse(thrown: unknown, id: Id | null | undefined): Response {
   if (thrown instanceof Refusal) {
     const { code, message, options, status } = thrown;
@@ -77,5 +84,5 @@ function errorResponse(
   headers: Record<string, string> = {},
 ): Response {
   const body = JSON.stringify({ jsonrpc: "2.0", id: id ?? null, error });
-  return new Response(body, { status, headers: { "content-type": JSON_TYPE, ...headers } });
+  return new Response(body, { status, headers: { ...JSON_HEADERS, ...headers } });
 }

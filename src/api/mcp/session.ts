@@ -7,11 +7,10 @@ import { LegacyConversation } from "../../gateway/clients/legacy.ts";
 import type { Upstream } from "../../gateway/exchange.ts";
 import type { Id, Message } from "../../gateway/clients/message.ts";
 import type { Outlet as LegOutlet, Outgoing } from "../../gateway/clients/outlet.ts";
-import { JSON_TYPE } from "../responses.ts";
 import type { Caller } from "./callers.ts";
 import { EventStore, type StoredEvent } from "./event-store.ts";
 import { Outlet } from "./outlet.ts";
-import { CODE, Refusal } from "./refusal.ts";
+import { CODE, JSON_HEADERS, Refusal } from "./refusal.ts";
 
 /** A client may lose its connection during a longer call, and can only come back if it has an event's id. */
 const JSON_MS = 100;
@@ -86,6 +85,8 @@ export class HttpSession implements LegOutlet {
 
   send({ text, about, kind }: Outgoing): void {
     const last = kind === "answer";
+    // An `initialize` that has failed leaves nothing that could be used.
+    if (last && this.version === undefined && this.leg.pending === 0) queueMicrotask(() => void this.close());
     const post = about === undefined ? undefined : this.posts.get(about);
     if (!post) return this.sendUnrelated(text);
     if (about !== undefined && last) this.posts.delete(about);
@@ -228,14 +229,14 @@ class Post {
     this.settle();
     if (this.left > 0) return;
     const body = this.batch ? `[${this.answers.join(",")}]` : text;
-    this.finish(new Response(body, { headers: { "content-type": JSON_TYPE, "mcp-session-id": session } }));
+    this.finish(new Response(body, { headers: { ...JSON_HEADERS, "mcp-session-id": session } }));
   }
 
   /** Every request of it was cancelled. */
   nothing(session: string): void {
     if (this.answers.length > 0) {
       const body = `[${this.answers.join(",")}]`;
-      return this.finish(new Response(body, { headers: { "content-type": JSON_TYPE, "mcp-session-id": session } }));
+      return this.finish(new Response(body, { headers: { ...JSON_HEADERS, "mcp-session-id": session } }));
     }
     this.finish(new Response(null, { status: 202, headers: { "mcp-session-id": session } }));
   }
@@ -255,7 +256,7 @@ class Post {
       error: { code: SESSION_OVER, message: "the session has ended" },
     }));
     const body = JSON.stringify(this.batch ? errors : errors[0]);
-    this.finish(new Response(body, { status: 404, headers: { "content-type": JSON_TYPE } }));
+    this.finish(new Response(body, { status: 404, headers: JSON_HEADERS }));
   }
 
   private finish(response: Response): void {
