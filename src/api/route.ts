@@ -23,7 +23,7 @@ export interface Services {
   metrics: Metrics;
   /** What everything that changes something passes. */
   gate: Gate;
-  approvals: Approvals | undefined;
+  approvals: Approvals;
   /** Aborts when the API is closed: streams end then. */
   ending: AbortSignal;
 }

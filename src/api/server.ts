@@ -34,8 +34,8 @@ export interface ApiOptions {
   socket?: string;
   /** What everything that changes something passes. */
   gate: Gate;
-  /** Of tools that have changed; without it nothing is ever held back. */
-  approvals?: Approvals;
+  /** Of tools that have changed. */
+  approvals: Approvals;
   /** Hears of failures that are ours, for the log. */
   onDefect: (fault: Fault) => void;
   /** Hears when the port takes nobody, because descriptors are scarce, and when it does again. */

@@ -11,6 +11,7 @@ import { openDataDir } from "../../src/manager/data-dir.ts";
 import { Manager } from "../../src/manager/manager.ts";
 import type { ServerBodyInput } from "../../src/model/server-spec.ts";
 import { ProcessRuntime } from "../../src/runtime/process/process.ts";
+import { Approvals } from "../../src/gateway/aggregate/approvals.ts";
 import { Gate } from "../../src/safety/gate.ts";
 import { readSafety } from "../../src/safety/settings.ts";
 import { open } from "./docker-subject.ts";
@@ -49,7 +50,8 @@ export async function startApi(
   const gate = new Gate(readSafety(safety, "owner"), dataDir.path);
   const socket = dataDir.socketPath;
   const onDefect = (fault: Fault) => void defects.push(fault);
-  const api = serveApi(manager, { tcp, socket, gate, onDefect, ...(mcp ? { mcp } : {}) });
+  const approvals = new Approvals(join(dataDir.path, "approvals"), { policy: "block", servers: {} }, SILENT);
+  const api = serveApi(manager, { tcp, socket, gate, approvals, onDefect, ...(mcp ? { mcp } : {}) });
   const url = api.url ?? "";
   const http = (path: string, init: RequestInit = {}) => {
     const headers = new Headers(init.headers);

@@ -1,6 +1,4 @@
 /** Tools that have changed since they were accepted (src/gateway/aggregate/approvals.ts). */
-import { Fault } from "../../base/fault.ts";
-import type { Approvals } from "../../gateway/aggregate/approvals.ts";
 import type { Manager } from "../../manager/manager.ts";
 import { approvalBody, approvalView } from "../../model/approval.ts";
 import { name } from "../../model/server-spec.ts";
@@ -17,8 +15,8 @@ export const approvalRoutes = [
     params,
     answers: "The tools that nobody has approved yet, each with what is different.",
     answer: approvalView,
-    faults: ["not-found", "unsupported"],
-    run: ({ manager, approvals, name }) => kept(approvals).view(name, specOf(manager, name)),
+    faults: ["not-found"],
+    run: ({ manager, approvals, name }) => approvals.view(name, specOf(manager, name)),
   }),
   route({
     method: "POST",
@@ -30,8 +28,8 @@ export const approvalRoutes = [
     level: "moderate",
     answers: "What is left to be approved.",
     answer: approvalView,
-    faults: ["not-found", "unsupported"],
-    run: ({ manager, approvals, name, body }) => kept(approvals).approve(name, specOf(manager, name), body.tools),
+    faults: ["not-found"],
+    run: ({ manager, approvals, name, body }) => approvals.approve(name, specOf(manager, name), body.tools),
   }),
 ];
 
@@ -39,9 +37,4 @@ export const approvalRoutes = [
 function specOf(manager: Manager, name: string): string {
   manager.server(name);
   return manager.definitions().find((one) => one.name === name)?.hash ?? "";
-}
-
-function kept(approvals: Approvals | undefined): Approvals {
-  if (approvals) return approvals;
-  throw new Fault("unsupported", "this manager has no gateway, so it remembers no tools");
 }

@@ -78,11 +78,20 @@ export interface Offer extends Record<Kind, Item[]> {
   description: Description;
 }
 
-/** Everything, in whatever order the answers come. Rejects with a `Fault` or an `RpcFault`. */
+/**
+ * Everything, in whatever order the answers come. Without its tools a server has told nothing; a list of others that it
+ * cannot give is an empty one. Rejects with a `Fault` or an `RpcFault`.
+ */
 export async function surveyed(attachment: Attachment, capabilities: Params, deadline: Deadline): Promise<Offer> {
   const found = await attachment.describe(deadline);
-  const lists = KINDS.map((kind) => listed(attachment, kind, found, capabilities, deadline));
-  const [tools = [], prompts = [], resourceList = [], templates = []] = await Promise.all(lists);
+  const ask = (kind: Kind) => listed(attachment, kind, found, capabilities, deadline);
+  const orNone = (kind: Kind) => ask(kind).catch((): Item[] => []);
+  const [tools, prompts, resourceList, templates] = await Promise.all([
+    ask("tools"),
+    orNone("prompts"),
+    orNone("resources"),
+    orNone("templates"),
+  ]);
   return { description: found, tools, prompts, resources: resourceList, templates };
 }
 
