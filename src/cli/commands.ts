@@ -140,6 +140,12 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./client.ts")).client,
   },
   {
+    name: "import",
+    group: "Set-up",
+    summary: "Take over the servers of a client's configuration",
+    load: async () => (await import("./import.ts")).importCommand,
+  },
+  {
     name: "token",
     group: "Set-up",
     summary: "Print the token of the REST API; make, list and revoke tokens for MCP clients",
