@@ -113,11 +113,11 @@ export class Streamable {
   private known(headers: Headers, caller: Caller, target: Target): HttpSession {
     const session = this.sessions.get(headers.get("mcp-session-id") ?? "", caller, targetKey(target));
     const version = headers.get("mcp-protocol-version");
-    // Without it 2025-03-26 is assumed, which had no such header.
-    if (version === null || session.version === undefined || version === session.version) return session;
-    const known = LEGACY_VERSIONS.includes(version);
-    const why = known ? `this session has agreed on ${session.version}` : "this protocol version is not known";
-    throw new Refusal(400, CODE.request, `MCP-Protocol-Version: ${why}`, { data: { supported: LEGACY_VERSIONS } });
+    // Only one that is not supported MUST be refused (2025-11-25, transports); the session knows what it has agreed on.
+    if (version === null || LEGACY_VERSIONS.includes(version)) return session;
+    throw new Refusal(400, CODE.request, "MCP-Protocol-Version: this protocol version is not known", {
+      data: { supported: LEGACY_VERSIONS },
+    });
   }
 
   private door(target: Target, caller: Caller): ModernDoor {
