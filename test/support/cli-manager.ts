@@ -17,6 +17,8 @@ export function fixture(name: string): string[] {
 
 export interface CliManager extends AsyncDisposable {
   dir: string;
+  /** Of REST and of MCP over HTTP. */
+  url: string;
   env: Record<string, string>;
   run(args: string[], options?: RunOptions): Promise<Ran>;
 }
@@ -26,17 +28,20 @@ interface CliManagerOptions {
   env?: Record<string, string>;
   /** Declared in its configuration. */
   servers?: Record<string, ServerBodyInput>;
+  /** More of its configuration's `manager`. */
+  manager?: Record<string, unknown>;
 }
 
 /** Everything that this manager, or one that a command starts in the background, leaves is in `dir` and goes with it. */
 export async function cliManager(
   name: string,
   runtime: "process" | "docker" = "process",
-  { env: own = {}, servers = {} }: CliManagerOptions = {},
+  { env: own = {}, servers = {}, manager = {} }: CliManagerOptions = {},
 ): Promise<CliManager> {
   const { path: dir, ...temp } = await tempDir(`cli-${name}`);
   mkdirSync(join(dir, "linkspan"));
-  const settings = { manager: { runtime, allowWeaker: runtime === "process", stopServersOnExit: true }, servers };
+  const section = { runtime, allowWeaker: runtime === "process", stopServersOnExit: true, ...manager };
+  const settings = { manager: section, servers };
   writeFileSync(join(dir, "linkspan", "linkspan.yaml"), JSON.stringify(settings));
   const env = { LINKSPAN_DATA_DIR: join(dir, "data"), XDG_CONFIG_HOME: dir, HOME: dir };
   const child = Bun.spawn([BINARY, "serve", "--port", "0", "--tcp-port", "0"], {
@@ -63,5 +68,6 @@ export async function cliManager(
     await stop();
     throw new Error(`the manager did not start (exit code ${child.exitCode}): ${words}`);
   }
-  return { dir, env, run, [Symbol.asyncDispose]: stop };
+  const url = /rest=(\S+)/.exec(await Bun.file(join(dir, "serve.err")).text())?.[1] ?? "";
+  return { dir, url, env, run, [Symbol.asyncDispose]: stop };
 }
