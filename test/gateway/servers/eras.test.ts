@@ -13,7 +13,7 @@ beforeAll(async () => {
   modern = await stage.start("modern", fixture("tools-modern.ts"));
   dual = await stage.start("dual", fixture("tools-modern.ts", "dual"));
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
 /** The methods that a process was sent. */
 const methods = (lines: string[] | undefined) => (lines ?? []).map((line) => JSON.parse(line).method);

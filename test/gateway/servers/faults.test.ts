@@ -13,7 +13,7 @@ beforeAll(async () => {
   stage = await Stage.open("server-faults");
   unruly = await stage.start("unruly", fixture("unruly-server.ts"));
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
 /** What a call ended with: the bridge answers for a server that has ended, and a session that is over ends the rest. */
 async function failure(call: Promise<Reply>): Promise<unknown> {

@@ -13,7 +13,7 @@ beforeAll(async () => {
   unruly = await stage.start("unruly", fixture("unruly-server.ts"));
   modern = await stage.start("modern", fixture("telling-server.ts"));
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
 const ALL = { toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: ["x://one", "x://refused"] };
 const TOOLS = "notifications/tools/list_changed";

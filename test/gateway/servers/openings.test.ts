@@ -13,7 +13,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await Stage.open("openings");
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
 const openings = (processes: string[][]) =>
   processes.map((lines) => lines.map((line) => JSON.parse(line).method).filter((method) => method !== "tools/call"));

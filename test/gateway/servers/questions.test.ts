@@ -14,7 +14,7 @@ beforeAll(async () => {
   unruly = await stage.start("unruly", fixture("unruly-server.ts"));
   modern = await stage.start("modern", fixture("modern-server.ts"));
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage[Symbol.asyncDispose](), 60_000);
 
 const FORMS = { elicitation: {} };
 const EVERYTHING = { elicitation: { form: {}, url: {} }, roots: { listChanged: true }, sampling: {} };
