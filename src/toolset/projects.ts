@@ -1,36 +1,27 @@
 /** Compose projects as the labels of their containers tell; nothing of a project's files is read. */
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
+import { LABELS } from "../compose/project.ts";
 import { type ContainerInfo, inspectContainer, listContainers } from "../docker/containers.ts";
 import type { ToolCall } from "./tool.ts";
 import { nameOf } from "./containers/common.ts";
 import { redactor } from "./values.ts";
 
-/** Labels of `docker compose`. */
-export const COMPOSE = {
-  project: "com.docker.compose.project",
-  service: "com.docker.compose.service",
-  number: "com.docker.compose.container-number",
-  oneOff: "com.docker.compose.oneoff",
-  files: "com.docker.compose.project.config_files",
-  dependsOn: "com.docker.compose.depends_on",
-} as const;
-
 /** Containers of one project that are looked at. */
 const CONTAINERS_MAX = 100;
 
 export async function projectNames(call: ToolCall): Promise<string[]> {
-  const found = await listContainers(await call.engine(), { label: [COMPOSE.project] }, call.deadline);
-  return unique(found.map(({ Labels }) => Labels?.[COMPOSE.project]));
+  const found = await listContainers(await call.engine(), { label: [LABELS.project] }, call.deadline);
+  return unique(found.map(({ Labels }) => Labels?.[LABELS.project]));
 }
 
 /** `project/service` of all projects, or the services of one. */
 export async function serviceNames(project: string | undefined, call: ToolCall): Promise<[string, string][]> {
-  const label = project === undefined ? COMPOSE.project : `${COMPOSE.project}=${project}`;
+  const label = project === undefined ? LABELS.project : `${LABELS.project}=${project}`;
   const found = await listContainers(await call.engine(), { label: [label] }, call.deadline);
   const pairs = new Map<string, [string, string]>();
   for (const { Labels } of found) {
-    const [owner, service] = [Labels?.[COMPOSE.project], Labels?.[COMPOSE.service]];
+    const [owner, service] = [Labels?.[LABELS.project], Labels?.[LABELS.service]];
     if (owner && service) pairs.set(`${owner}/${service}`, [owner, service]);
   }
   return [...pairs.values()];
@@ -39,7 +30,7 @@ export async function serviceNames(project: string | undefined, call: ToolCall):
 /** Its containers in the order of their names. Faults: `not-found`. */
 export async function projectContainers(project: string, call: ToolCall, service?: string): Promise<ContainerInfo[]> {
   const engine = await call.engine();
-  const label = [`${COMPOSE.project}=${project}`, ...(service ? [`${COMPOSE.service}=${service}`] : [])];
+  const label = [`${LABELS.project}=${project}`, ...(service ? [`${LABELS.service}=${service}`] : [])];
   const found = (await listContainers(engine, { label }, call.deadline)).slice(0, CONTAINERS_MAX);
   const infos = await Promise.all(found.map(({ Id }) => inspectContainer(engine, Id, call.deadline)));
   const there = infos.filter((info) => info !== undefined).toSorted((a, b) => a.Name.localeCompare(b.Name));
@@ -126,7 +117,7 @@ export function composeModel(infos: readonly ContainerInfo[]): Record<string, un
 const BUILT_IN = new Set(["bridge", "host", "none"]);
 
 export function serviceOf(info: ContainerInfo): string {
-  return info.Config.Labels?.[COMPOSE.service] ?? nameOf(info);
+  return info.Config.Labels?.[LABELS.service] ?? nameOf(info);
 }
 
 function serviceModel(info: ContainerInfo, networks: string[]): Record<string, unknown> {
@@ -140,7 +131,7 @@ function serviceModel(info: ContainerInfo, networks: string[]): Record<string, u
   const mounts = Mounts.filter(({ Type }) => Type !== "tmpfs").map(
     ({ Name, Source, Destination, RW }) => `${Name ?? Source}:${Destination}${RW ? "" : ":ro"}`,
   );
-  const depends = (info.Config.Labels?.[COMPOSE.dependsOn] ?? "").split(",").filter(Boolean);
+  const depends = (info.Config.Labels?.[LABELS.dependsOn] ?? "").split(",").filter(Boolean);
   const all = {
     image: Config.Image,
     entrypoint: (Config.Entrypoint ?? []).map(hide),

@@ -31,3 +31,13 @@ for (const era of ERAS) {
     expect(text).toContain(String(structured.version));
   });
 }
+
+test("a modern client is told which of many resources are watched", async () => {
+  await using session = await toolsetClient({ era: "modern", env: { SAFETY_ALLOWED_RESOURCES: "container_logs" } });
+  const logs = Array.from({ length: 70 }, (_, index) => `container://logs/linkspan-test-nobody-${index}`);
+  const listening = await session.client.listen({
+    resourceSubscriptions: ["container://stats/x", "nonsense://x", ...logs, ...logs],
+  });
+  expect(listening.honoredFilter.resourceSubscriptions).toEqual(logs.slice(0, 64));
+  await listening.close();
+});

@@ -26,6 +26,7 @@ export const approvalRoutes = [
     params,
     body: approvalBody,
     level: "moderate",
+    deed: "approving changed tools",
     answers: "What is left to be approved.",
     answer: approvalView,
     faults: ["not-found"],

@@ -2,7 +2,8 @@
 import { stringify } from "yaml";
 import { nameOf } from "../containers/common.ts";
 import { logText } from "../prompts/state.ts";
-import { COMPOSE, composeModel, projectContainers, projectNames, serviceNames, serviceOf } from "../projects.ts";
+import { LABELS } from "../../compose/project.ts";
+import { composeModel, projectContainers, projectNames, serviceNames, serviceOf } from "../projects.ts";
 import type { ToolCall } from "../tool.ts";
 import { followLogsOf, followProject } from "./follow.ts";
 import type { ResourceTemplate, Variables } from "./resource.ts";
@@ -22,7 +23,7 @@ export const composeConfig: ResourceTemplate = {
     const infos = await projectContainers(project, call);
     return stringify({ name: project, ...composeModel(infos) });
   },
-  watch: ({ project = "" }, watching) => followProject([`${COMPOSE.project}=${project}`], watching),
+  watch: ({ project = "" }, watching) => followProject([`${LABELS.project}=${project}`], watching),
 };
 
 export const composeServices: ResourceTemplate = {
@@ -44,9 +45,9 @@ export const composeServices: ResourceTemplate = {
       exit_code: info.State.ExitCode,
       health: info.State.Health?.Status ?? "none",
     }));
-    return JSON.stringify({ project, config_files: infos[0]?.Config.Labels?.[COMPOSE.files] ?? "", services });
+    return JSON.stringify({ project, config_files: infos[0]?.Config.Labels?.[LABELS.files] ?? "", services });
   },
-  watch: ({ project = "" }, watching) => followProject([`${COMPOSE.project}=${project}`], watching),
+  watch: ({ project = "" }, watching) => followProject([`${LABELS.project}=${project}`], watching),
 };
 
 export const composeLogs: ResourceTemplate = {
@@ -68,7 +69,7 @@ export const composeLogs: ResourceTemplate = {
     return (await Promise.all(parts)).join("\n");
   },
   watch: ({ project = "", service = "" }, watching) =>
-    followLogsOf([`${COMPOSE.project}=${project}`, `${COMPOSE.service}=${service}`], watching),
+    followLogsOf([`${LABELS.project}=${project}`, `${LABELS.service}=${service}`], watching),
 };
 
 async function everyProject(call: ToolCall): Promise<Variables[]> {

@@ -6,7 +6,7 @@ import * as v from "valibot";
 import type { Toolset } from "../toolset.ts";
 import { findResource } from "./serve.ts";
 
-/** Of one `subscriptions/listen`. */
+/** Of one `subscriptions/listen`; the acknowledgement names those that are watched. */
 const URIS_MAX = 64;
 
 const id = v.union([v.string(), v.number()]);
@@ -14,7 +14,7 @@ const listen = v.object({
   id,
   method: v.literal("subscriptions/listen"),
   params: v.object({
-    notifications: v.object({ resourceSubscriptions: v.pipe(v.array(v.string()), v.maxLength(URIS_MAX)) }),
+    notifications: v.object({ resourceSubscriptions: v.array(v.string()) }),
   }),
 });
 const cancelled = v.object({
@@ -22,24 +22,32 @@ const cancelled = v.object({
   params: v.object({ requestId: id }),
 });
 
-/** Watches what the message listens to. Undefined if it does not; the answer ends it. */
+/**
+ * Watches what the message listens to, and leaves nothing else in it: the SDK acknowledges what it finds there, so that a
+ * client is told of what will be told. Undefined if the message does not listen; the answer ends it.
+ */
 export function watchListened(
   message: unknown,
   toolset: Toolset,
   updated: (uri: string) => void,
 ): { id: string | number; end(): void } | undefined {
-  const found = v.safeParse(listen, message);
-  if (!found.success) return undefined;
-  const ends: (() => void)[] = [];
-  for (const uri of new Set(found.output.params.notifications.resourceSubscriptions)) {
+  if (!v.is(listen, message)) return undefined;
+  const { notifications } = message.params;
+  const watched = new Map<string, () => void>();
+  for (const uri of new Set(notifications.resourceSubscriptions)) {
+    if (watched.size >= URIS_MAX) break;
     try {
       findResource(uri, toolset);
-      ends.push(toolset.watches.add(uri, () => updated(uri)));
+      watched.set(
+        uri,
+        toolset.watches.add(uri, () => updated(uri)),
+      );
     } catch {
-      // Nothing is ever said of what there is not, or of what is not allowed.
+      // Nothing is ever said of what there is not, of what is not allowed, or of more than can be watched.
     }
   }
-  return { id: found.output.id, end: () => ends.forEach((end) => end()) };
+  notifications.resourceSubscriptions = [...watched.keys()];
+  return { id: message.id, end: () => watched.forEach((end) => end()) };
 }
 
 /** One connection's listening, for as long as it lasts. */
