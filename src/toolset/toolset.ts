@@ -30,6 +30,8 @@ const CONNECT_MS = 10_000;
 const MANAGER_MS = 15_000;
 /** Calls that wait for their turn; more are refused. */
 const WAITING_MAX = 1_000;
+/** For what a call that is over still has to do: ending what it has begun. */
+const END_MS = 6_000;
 /** The argument with which a destructive call is made for good. */
 export const CONFIRMATION = "confirmation_token";
 
@@ -59,6 +61,7 @@ export class Toolset {
   private readonly owners: Owners;
   private readonly gate: Gate;
   private readonly queue: PQueue;
+  private readonly underWay = new Set<Promise<unknown>>();
   private connected: Promise<Engine> | undefined;
   private runtime: DockerRuntime | undefined;
 
@@ -147,9 +150,9 @@ export class Toolset {
     this.confirmations.forget(token);
   }
 
-  /** Ends the servers that were created. Never throws. */
+  /** Ends the servers that were created, and waits for the ends of what was cancelled. Never throws. */
   async close(): Promise<void> {
-    await this.owners.close();
+    await Promise.all([this.owners.close(), Promise.allSettled(this.underWay)]);
   }
 
   /** The engine, connected once and again after it was lost. */
@@ -193,10 +196,26 @@ export class Toolset {
     return this.queued(found.name, call, () => this.perform(found, args, caller, call));
   }
 
-  private queued<T>(name: string, { deadline, signal }: ToolCall, work: () => Promise<T>): Promise<T> {
+  private async queued<T>(name: string, { deadline, signal }: ToolCall, work: () => Promise<T>): Promise<T> {
     if (this.queue.size >= WAITING_MAX)
       throw new Fault("exhausted", `${WAITING_MAX} calls wait already`, { hint: "Try again when some have ended." });
-    return deadline.race(name, this.queue.add(work, { signal }));
+    let begun: Promise<T> | undefined;
+    const turn = this.queue.add(() => (begun = this.tracked(work())), { signal });
+    try {
+      return await deadline.race(name, turn);
+    } catch (error) {
+      if (!begun || !deadline.passed) throw error;
+      // What it has begun it ends on the engine, too; whether that was possible is its to say.
+      const last = await Promise.race([begun.then(() => error, Fault.from), Bun.sleep(END_MS)]);
+      throw last instanceof Fault && (last.kind === "timeout" || last.kind === "cancelled") ? last : error;
+    }
+  }
+
+  private tracked<T>(work: Promise<T>): Promise<T> {
+    const forget = () => void this.underWay.delete(work);
+    this.underWay.add(work);
+    work.then(forget, forget);
+    return work;
   }
 
   private callFor({ owner = "", report }: Pick<Caller, "owner" | "report">, deadline: Deadline): ToolCall {

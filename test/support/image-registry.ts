@@ -7,6 +7,8 @@ export interface ImageRegistry extends AsyncDisposable {
   host: string;
   /** Paths that were asked for, in their order. */
   asked: string[];
+  /** Layers that began, and whose other end went away before they ended. */
+  abandoned(): number;
 }
 
 export interface RegistryOptions {
@@ -16,6 +18,10 @@ export interface RegistryOptions {
   limited?: boolean | Promise<void>;
   /** Layers begin and never end, or go on when the promise is resolved. Read at each request: it may be set later. */
   stalls?: boolean | Promise<void>;
+  /** Layers come byte by byte, so that it is seen when nobody takes them any more. */
+  drips?: boolean;
+  /** Takes the beginning of a push, and answers when the promise is resolved. */
+  uploads?: Promise<void>;
 }
 
 /** Images by name; each has one layer with the entries. */
@@ -52,23 +58,26 @@ export async function startImageRegistry(
     manifests.set(name, Buffer.from(JSON.stringify(manifest)));
   }
   const asked: string[] = [];
+  const counts = { abandoned: 0 };
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     idleTimeout: 0,
-    fetch: (request) => answer(request, { blobs, manifests, asked, options }),
+    fetch: (request) => answer(request, { blobs, manifests, asked, counts, options }),
   });
-  return { host: `127.0.0.1:${server.port}`, asked, [Symbol.asyncDispose]: () => server.stop(true) };
+  const abandoned = () => counts.abandoned;
+  return { host: `127.0.0.1:${server.port}`, asked, abandoned, [Symbol.asyncDispose]: () => server.stop(true) };
 }
 
 interface Store {
   blobs: Map<string, Buffer>;
   manifests: Map<string, Buffer>;
   asked: string[];
+  counts: { abandoned: number };
   options: RegistryOptions;
 }
 
-async function answer(request: Request, { blobs, manifests, asked, options }: Store): Promise<Response> {
+async function answer(request: Request, { blobs, manifests, asked, counts, options }: Store): Promise<Response> {
   const { pathname } = new URL(request.url);
   asked.push(pathname);
   const refuse = (status: number, code: string, headers = {}) =>
@@ -78,6 +87,10 @@ async function answer(request: Request, { blobs, manifests, asked, options }: St
     return refuse(401, "UNAUTHORIZED", { "www-authenticate": 'Basic realm="test"' });
   }
   if (pathname === "/v2/") return Response.json({});
+  if (options.uploads && pathname.endsWith("/blobs/uploads/")) {
+    await options.uploads;
+    return new Response(null, { status: 202, headers: { location: `${pathname}1`, range: "0-0" } });
+  }
   const [, name = "", kind, ref = ""] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? [];
   if (kind === "manifests") {
     if (options.limited) {
@@ -93,6 +106,7 @@ async function answer(request: Request, { blobs, manifests, asked, options }: St
   const blob = blobs.get(ref);
   if (!blob) return refuse(404, "BLOB_UNKNOWN");
   const isLayer = blob.length > 4096;
+  if (options.drips && isLayer) return dripping(blob, counts);
   if (!options.stalls || !isLayer) return new Response(blob);
   const { stalls } = options;
   const begin = new ReadableStream({
@@ -104,5 +118,20 @@ async function answer(request: Request, { blobs, manifests, asked, options }: St
       controller.close();
     },
   });
+
   return new Response(begin, { headers: { "content-length": String(blob.length) } });
+}
+
+function dripping(blob: Buffer, counts: Store["counts"]): Response {
+  let at = 0;
+  const body = new ReadableStream({
+    async pull(controller) {
+      await Bun.sleep(20);
+      controller.enqueue(blob.subarray(at, (at += 1)));
+    },
+    cancel() {
+      counts.abandoned += 1;
+    },
+  });
+  return new Response(body, { headers: { "content-length": String(blob.length) } });
 }

@@ -116,8 +116,6 @@ export const composeExecTool = tool({
     const { id, name } = chosen(found, service, index);
     const body = {
       Cmd,
-      AttachStdout: true,
-      AttachStderr: true,
       Env: Object.entries(variables).map(([variable, value]) => `${variable}=${value}`),
       ...(folder === undefined ? {} : { WorkingDir: folder }),
       ...(user === undefined ? {} : { User: user }),

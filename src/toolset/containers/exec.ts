@@ -1,7 +1,6 @@
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
-import { at } from "../../docker/containers.ts";
-import { framesOf } from "../../docker/logs.ts";
+import { type Command, runCommand, type Taker } from "../../docker/exec.ts";
 import { output } from "../output.ts";
 import { tool, type ToolCall } from "../tool.ts";
 import { argv, environment, userName, workdir } from "./arguments.ts";
@@ -9,9 +8,6 @@ import { containerId, findContainer } from "./common.ts";
 
 /** Kept of each stream; what comes after it is read and dropped, so that the command is not held up. */
 const STREAM_CHARS_MAX = 512 * 1024;
-
-const created = v.object({ Id: v.string() });
-const inspected = v.object({ ExitCode: v.nullable(v.number()), Running: v.boolean() });
 
 export const execCommandTool = tool({
   name: "docker_exec_command",
@@ -42,8 +38,6 @@ export const execCommandTool = tool({
     const { Id } = await findContainer(container_id, call);
     const body = {
       Cmd: command,
-      AttachStdout: true,
-      AttachStderr: true,
       Env: Object.entries(variables).map(([name, value]) => `${name}=${value}`),
       Privileged: privileged,
       ...(folder === undefined ? {} : { WorkingDir: folder }),
@@ -55,19 +49,13 @@ export const execCommandTool = tool({
     [`exit code ${exit_code}`, stdout, stderr && `stderr:\n${stderr}`].filter((part) => part !== "").join("\n"),
 });
 
-/** Cancellation ends the wait; the engine has no call that would end a command. */
-export async function runIn(id: string, body: object, call: ToolCall) {
-  const engine = await call.engine();
-  const what = `running a command in ${id.slice(0, 12)}`;
-  const { Id } = await engine.call({ what, method: "POST", path: at(id, "exec"), body }, created, call.deadline);
-  const start = { what, method: "POST", path: `/exec/${Id}/start`, body: { Detach: false, Tty: false } } as const;
-  const stream = await engine.stream(start, call.deadline, call.signal);
+export async function runIn(id: string, command: Command, call: ToolCall) {
   const taken = { stdout: "", stderr: "" };
   const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
-  for await (const { source, bytes } of framesOf(stream)) {
+  const take: Taker = (source, bytes) => {
     const room = STREAM_CHARS_MAX - taken[source].length;
     if (room > 0) taken[source] += decoders[source].decode(bytes, { stream: true }).slice(0, room);
-  }
-  const { ExitCode } = await engine.call({ what, method: "GET", path: `/exec/${Id}/json` }, inspected, call.deadline);
-  return { exit_code: ExitCode ?? -1, ...taken };
+  };
+  const exit_code = await runCommand(await call.engine(), id, command, take, call.deadline);
+  return { exit_code, ...taken };
 }
