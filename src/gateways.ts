@@ -6,17 +6,17 @@ import { similar } from "./base/similar.ts";
 import { Aggregate, type Hall } from "./gateway/aggregate/aggregate.ts";
 import { Approvals } from "./gateway/aggregate/approvals.ts";
 import { Catalogue } from "./gateway/aggregate/catalogue.ts";
-import type { View } from "./gateway/aggregate/filter.ts";
+import { toolsetId, type View } from "./gateway/aggregate/filter.ts";
 import type { Member, Roster } from "./gateway/aggregate/member.ts";
 import type { Gateways, Selection, Upstream } from "./gateway/exchange.ts";
 import { type Doors, openSession } from "./gateway/open-session.ts";
 import { Verdicts } from "./gateway/servers/eras.ts";
 import { sessionLines } from "./gateway/servers/lines.ts";
 import { serverUpstream } from "./gateway/servers/upstream.ts";
-import { type HostOptions, hostedToolsets } from "./hosted.ts";
+import { type Hosted, type HostOptions, hostedToolsets } from "./hosted.ts";
 import type { Manager } from "./manager/manager.ts";
 import type { Definition } from "./manager/registry.ts";
-import type { GatewaySection, ToolsetName } from "./model/gateway-section.ts";
+import type { GatewaySection } from "./model/gateway-section.ts";
 import { VERSION } from "./base/version.ts";
 
 export interface GatewaysOptions extends HostOptions {
@@ -37,11 +37,10 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
   const home = manager.dataDir.path;
   const report = (server: string, message: string) => manager.events.add("tools.changed", message, { server });
   const approvals = new Approvals(join(home, "approvals"), section.approval, log, report);
-  const toolsets = [...new Set([section.toolsets, ...Object.values(section.groups).map((one) => one.toolsets)].flat())];
   const roster = new ManagerRoster(
     manager,
     servers,
-    toolsets.map((name) => toolsetMember(name, hosted.upstream(name))),
+    toolsetMembers(section, hosted),
     (server) => approvals.forget(server),
     over.signal,
   );
@@ -68,8 +67,13 @@ function viewOf({ groups, toolsets, tools, findTools }: GatewaySection, group: s
   throw new Fault("not-found", `there is no group called ${JSON.stringify(group)}`, { hint });
 }
 
-function toolsetMember(name: ToolsetName, upstream: Upstream): Member {
-  return { id: `toolset:${name}`, name, prefix: undefined, spec: VERSION, own: true, upstream };
+/** One for each choice of toolsets. Their tools have names that say enough, and no prefix. */
+function toolsetMembers({ toolsets, groups }: GatewaySection, hosted: Hosted): Member[] {
+  const choices = [toolsets, ...Object.values(groups).map((group) => group.toolsets)].filter((one) => one.length > 0);
+  const byId = new Map(choices.map((names) => [toolsetId(names), names]));
+  return [...byId].map(([id, names]): Member => {
+    return { id, name: "linkspan", prefix: undefined, spec: VERSION, own: true, upstream: hosted.upstream(id, names) };
+  });
 }
 
 /** Each server as an upstream, the same one for all of its clients until it is defined anew. */

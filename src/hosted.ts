@@ -13,7 +13,8 @@ interface Loaded {
 }
 
 export interface Hosted extends AsyncDisposable {
-  upstream(name: ToolsetName): Upstream;
+  /** The same for all who ask with this id. */
+  upstream(id: string, names: readonly ToolsetName[]): Upstream;
 }
 
 export interface HostOptions {
@@ -25,23 +26,23 @@ export interface HostOptions {
 }
 
 export function hostedToolsets(options: HostOptions): Hosted {
-  const upstreams = new Map<ToolsetName, Upstream>();
+  const upstreams = new Map<string, Upstream>();
   const loaded: Promise<Loaded>[] = [];
-  const make = (name: ToolsetName): Upstream => {
+  const make = (id: string, names: readonly ToolsetName[]): Upstream => {
     let loading: Promise<Loaded> | undefined;
     const open = async () => {
       if (!loading) {
-        loading = load(name, options);
+        loading = load(names, options);
         loaded.push(loading);
       }
       return (await loading).open();
     };
-    return serverUpstream({ open, identity: () => `toolset:${name}` });
+    return serverUpstream({ open, identity: () => id });
   };
   return {
-    upstream(name) {
-      const known = upstreams.get(name) ?? make(name);
-      upstreams.set(name, known);
+    upstream(id, names) {
+      const known = upstreams.get(id) ?? make(id, names);
+      upstreams.set(id, known);
       return known;
     },
     async [Symbol.asyncDispose]() {
@@ -50,7 +51,7 @@ export function hostedToolsets(options: HostOptions): Hosted {
   };
 }
 
-async function load(name: ToolsetName, { env, log, door }: HostOptions): Promise<Loaded> {
+async function load(names: readonly ToolsetName[], { env, log, door }: HostOptions): Promise<Loaded> {
   const [{ toolsOf }, { Listening }, { toolsetServer }, { readSettings }, { Toolset }, { instructionsOf }, inProcess] =
     await Promise.all([
       import("./toolset/catalogue.ts"),
@@ -61,8 +62,8 @@ async function load(name: ToolsetName, { env, log, door }: HostOptions): Promise
       import("./toolset/instructions.ts"),
       import("./gateway/servers/in-process.ts"),
     ]);
-  const toolset = new Toolset(toolsOf([name]), readSettings(env), env, log, door);
-  const shape = { instructions: instructionsOf([name]), compact: false };
+  const toolset = new Toolset(toolsOf(names), readSettings(env), env, log, door);
+  const shape = { instructions: instructionsOf(names), compact: names.includes("compact") };
   const open = () => {
     let current: ReturnType<typeof toolsetServer> | undefined;
     const listening = new Listening(toolset, (uri) => void current?.sendResourceUpdated({ uri }).catch(() => {}));

@@ -4,8 +4,8 @@ import { approvalPolicy } from "./approval.ts";
 import { name } from "./server-spec.ts";
 import { duration } from "./units.ts";
 
-/** Parts of Linkspan that are tools themselves. */
-export const toolset = v.picklist(["docker", "servers", "create"]);
+/** Parts of Linkspan that are tools themselves; `compact` is a form of the others. */
+export const toolset = v.picklist(["docker", "servers", "create", "compact"]);
 export type ToolsetName = v.InferOutput<typeof toolset>;
 
 const PATTERNS_MAX = 1_000;

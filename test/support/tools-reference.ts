@@ -3,6 +3,8 @@ import { encode } from "gpt-tokenizer";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ALL_TOOLS, toolsOf } from "../../src/toolset/catalogue.ts";
+import type { Item } from "../../src/gateway/aggregate/offer.ts";
+import { searchTools } from "../../src/gateway/aggregate/search.ts";
 import { compactList } from "../../src/toolset/compact.ts";
 import { describe } from "../../src/toolset/describe.ts";
 import type { Category, Tool } from "../../src/toolset/tool.ts";
@@ -31,24 +33,31 @@ function shown(tool: { name: string; description?: string | undefined; inputSche
   return { name: tool.name, description: tool.description, inputSchema: tool.inputSchema };
 }
 
+function toolOf({ name, description, inputSchema }: Item) {
+  return { name: String(name), description: String(description), inputSchema };
+}
+
 /** What `--toolset` may say, and what each costs. */
 const FORMS = ["docker", "servers", "create", "docker,servers", "docker,servers,create"];
 
 export function tokens(form: string) {
   const tools = toolsOf(form.split(","));
   const full = tools.map((tool) => shown(describe(tool)));
-  return { count: tools.length, full: tokensOf(full), compact: tokensOf(compactList(tools).map(shown)) };
+  const found = searchTools(form.split(","), tools.length).map(toolOf).map(shown);
+  const compact = tokensOf(compactList(tools).map(shown));
+  return { count: tools.length, full: tokensOf(full), compact, found: tokensOf(found) };
 }
 
 function sizes(): string {
   const rows = FORMS.map((form) => {
-    const { count, full, compact } = tokens(form);
-    return [`\`${form}\``, String(count), String(full), String(compact)];
+    const { count, full, compact, found } = tokens(form);
+    return [`\`${form}\``, String(count), String(full), String(compact), String(found)];
   });
   return [
     "What the list of tools takes of a model's context: tokens of names, descriptions and input schemas (o200k).",
+    "`findTools` is an option of [the gateway](gateway.md#many-tools), for all tools of all servers.",
     "",
-    ...table([["toolset", "tools", "tokens", "with `compact`"], ...rows]),
+    ...table([["toolset", "tools", "tokens", "with `compact`", "with `findTools`"], ...rows]),
   ].join("\n");
 }
 

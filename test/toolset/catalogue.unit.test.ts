@@ -40,6 +40,7 @@ test("docs/tools.md is made from the tools (bun test/support/tools-reference.ts 
 
 test("the compact form stays small, with all toolsets at once", () => {
   expect(tokens("docker,servers,create").compact).toBeLessThan(1_500);
+  expect(tokens("docker,servers,create").found).toBeLessThan(500);
 });
 
 test("in the compact form each action means one tool", () => {

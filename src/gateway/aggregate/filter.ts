@@ -5,8 +5,13 @@ import { matches } from "./names.ts";
 
 export type View = GatewayGroup;
 
+/** The toolsets of a view are one member: it is they together that have one list of prompts and resources. */
+export function toolsetId(names: readonly string[]): string {
+  return `toolset:${[...new Set(names)].toSorted().join("+")}`;
+}
+
 export function isMember(member: Member, { servers, toolsets }: Pick<View, "servers" | "toolsets">): boolean {
-  if (member.own) return toolsets.some((name) => name === member.name);
+  if (member.own) return toolsets.length > 0 && member.id === toolsetId(toolsets);
   return servers === undefined || servers.some((pattern) => matches(pattern, member.name));
 }
 
@@ -16,10 +21,7 @@ export function isWanted(name: string, { allow, deny }: View["tools"]): boolean 
   return allow === undefined || allow.some((pattern) => matches(pattern, name));
 }
 
-/**
- * Whether the scopes of a token take in the whole server. A toolset is `toolset:NAME` there, so that no server's name
- * can mean one.
- */
+/** Whether the scopes of a token take in the whole server. No server's name can mean the toolsets. */
 export function mayUse(member: Member, scopes: readonly string[] | undefined): boolean {
   return scopes === undefined || scopes.includes("*") || scopes.includes(member.id);
 }

@@ -4,7 +4,7 @@ import type { Upstream } from "../exchange.ts";
 export interface Member {
   /** What people call it; the logger of its messages. */
   name: string;
-  /** Unique: a server's name, or `toolset:NAME`. */
+  /** Unique: a server's name, or that of its toolsets (filter.ts). */
   id: string;
   /** In front of its names; undefined: they are as they are. */
   prefix: string | undefined;

@@ -10,8 +10,8 @@ import { type Menu, menuOf, type Source } from "./menu.ts";
 import { type Item, type Kind, type Offer, profileOf } from "./offer.ts";
 import { Part, type PartOwner } from "./part.ts";
 
-/** Parts of Linkspan itself need no patience: they are loaded at their first use. */
-const OWN_PATIENCE_MS = 10_000;
+/** Parts of Linkspan itself are loaded at their first use, and are worth it; but an engine may hang. */
+const OWN_PATIENCE_MS = 3_000;
 
 export class Sources implements PartOwner {
   private readonly parts = new Map<string, Part>();
@@ -109,9 +109,10 @@ export class Sources implements PartOwner {
   }
 
   private async ask(member: Member, kinds: readonly Kind[]): Promise<void> {
-    const patienceMs = member.own ? OWN_PATIENCE_MS : this.hall.patienceMs;
-    const part = this.parts.get(member.id);
-    if (part?.open && part.member.spec === member.spec) {
+    const patienceMs = member.own ? Math.max(OWN_PATIENCE_MS, this.hall.patienceMs) : this.hall.patienceMs;
+    // Asking one of our own costs nothing, and what it offers is what the engine has just now.
+    const part = member.own ? this.part(member) : this.parts.get(member.id);
+    if (part && (part.open || member.own) && part.member.spec === member.spec) {
       const lists = kinds.map((kind) => part.list(kind));
       await Promise.all(lists.map(({ startedAt, done }) => patiently(done, startedAt, patienceMs)));
     } else if (!this.hall.catalogue.find(member, this.profile)) {
