@@ -140,6 +140,18 @@ export const COMMANDS: Entry[] = [
     load: async () => (await import("./client.ts")).client,
   },
   {
+    name: "search",
+    group: "Set-up",
+    summary: "Look for MCP servers in a registry",
+    load: async () => (await import("./search.ts")).search,
+  },
+  {
+    name: "add",
+    group: "Set-up",
+    summary: "Add a server of a registry, or of a server.json, to linkspan.yaml",
+    load: async () => (await import("./add.ts")).add,
+  },
+  {
     name: "import",
     group: "Set-up",
     summary: "Take over the servers of a client's configuration",

@@ -18,6 +18,7 @@ export function containerOf(making: Making, words: readonly string[], outer: Rec
   const at = readOptions(container, words);
   const [image, ...args] = words.slice(at);
   if (image === undefined) throw new Refusal("no image is named");
+  if (/^(npm|pypi|exec|code):/i.test(image)) throw new Refusal(`${image} would be no image here`);
   const { network, command, ...others } = body;
   if (network === undefined) {
     making.notes.push(
