@@ -16,8 +16,8 @@ const DIAL_MS = 10_000;
 const CLOSE_MS = 10_000;
 
 export class GatewayOpening {
-  /** The gateway's end has no reason that only a manager could give. */
-  readonly epitaph = undefined;
+  /** What is lost with the connection is lost with it. */
+  readonly epitaph = "the connection to the manager has ended";
   /** What a gateway needs, it lets go of by itself. */
   readonly idleMs = undefined;
   private readonly cancelled = new AbortController();
@@ -33,7 +33,14 @@ export class GatewayOpening {
   async open(): Promise<Session> {
     const path = await this.find();
     const deadline = Deadline.in(DIAL_MS, this.cancelled.signal);
-    return await dialSession({ addresses: [{ kind: "unix", path }], wanted: this.wanted }, deadline);
+    try {
+      return await dialSession({ addresses: [{ kind: "unix", path }], wanted: this.wanted }, deadline);
+    } catch (error) {
+      const fault = Fault.from(error);
+      if (fault.kind !== "unreachable") throw fault;
+      const hint = "A manager that is older than this program has none: end it, and the next client starts a new one.";
+      throw new Fault("unreachable", `the manager's gateway does not answer: ${fault.message}`, { cause: fault, hint });
+    }
   }
 
   cancel(): void {

@@ -12,7 +12,7 @@ const DESCRIBE_MS = 600_000;
 /** The attachment while a request uses it. */
 export interface Attached extends Disposable {
   attachment: Attachment;
-  /** Known once somebody has asked for it. */
+  /** Known once somebody has asked for it; where nobody has, this does, for the next time. */
   readonly serverInfo: Params | undefined;
   describe(signal: AbortSignal): Promise<Description>;
 }
@@ -21,6 +21,7 @@ interface Held {
   attachment: Attachment;
   inUse: number;
   serverInfo: Params | undefined;
+  asking: boolean;
   idle: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -43,13 +44,10 @@ export class Attachments {
     return {
       attachment: held.attachment,
       get serverInfo() {
+        if (!held.serverInfo && !held.asking) void describe(held, undefined).catch(() => {});
         return held.serverInfo;
       },
-      describe: async (signal) => {
-        const described = await held.attachment.describe(Deadline.in(DESCRIBE_MS, signal));
-        held.serverInfo = described.serverInfo;
-        return described;
-      },
+      describe: (signal) => describe(held, signal),
       [Symbol.dispose]: () => {
         held.inUse -= 1;
         if (held.inUse > 0) return;
@@ -66,7 +64,7 @@ export class Attachments {
   private attach(principal: string, { info, capabilities }: Envelope): Held {
     if (this.held.size >= PRINCIPALS_MAX) throw new Fault("exhausted", `${PRINCIPALS_MAX} principals are here already`);
     const attachment = this.upstream.attach({ era: "modern", principal, info, capabilities });
-    const held: Held = { attachment, inUse: 0, serverInfo: undefined, idle: undefined };
+    const held: Held = { attachment, inUse: 0, serverInfo: undefined, asking: false, idle: undefined };
     this.held.set(principal, held);
     return held;
   }
@@ -75,5 +73,16 @@ export class Attachments {
     clearTimeout(held.idle);
     if (this.held.get(principal) === held) this.held.delete(principal);
     await held.attachment.close().catch(() => {});
+  }
+}
+
+async function describe(held: Held, signal: AbortSignal | undefined): Promise<Description> {
+  held.asking = true;
+  try {
+    const described = await held.attachment.describe(Deadline.in(DESCRIBE_MS, signal));
+    held.serverInfo = described.serverInfo;
+    return described;
+  } finally {
+    held.asking = false;
   }
 }

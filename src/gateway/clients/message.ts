@@ -46,7 +46,8 @@ const rpcError = v.object({ code: v.number(), message: v.string(), data: v.optio
 const version = v.literal("2.0");
 const request = v.object({ jsonrpc: version, id, method: v.string(), params: v.optional(record) });
 const notification = v.object({ jsonrpc: version, method: v.string(), params: v.optional(record) });
-const response = v.object({ jsonrpc: version, id, result: v.optional(record), error: v.optional(rpcError) });
+const result = v.object({ jsonrpc: version, id, result: record });
+const failure = v.object({ jsonrpc: version, id, error: rpcError });
 const withId = v.object({ id });
 
 export function readMessage(value: unknown): Message {
@@ -61,12 +62,19 @@ export function readMessage(value: unknown): Message {
     if (read.success) return { kind: "notification", method: read.output.method, params: read.output.params ?? {} };
     return broken(value, "not a JSON-RPC 2.0 notification");
   }
-  const read = v.safeParse(response, value);
-  const { result, error } = read.success ? read.output : {};
-  if (read.success && (result === undefined) !== (error === undefined)) {
-    return { kind: "response", id: read.output.id, result, error };
-  }
+  if ("result" in value || "error" in value) return readResponse(value);
   return broken(value, "not a JSON-RPC 2.0 message");
+}
+
+/** What is wrong with an answer is for who has asked: answers are never answered. */
+function readResponse(value: Params): Message {
+  const good = v.safeParse(result, value);
+  if (good.success) return { kind: "response", id: good.output.id, result: good.output.result, error: undefined };
+  const bad = v.safeParse(failure, value);
+  if (bad.success) return { kind: "response", id: bad.output.id, result: undefined, error: bad.output.error };
+  const named = v.safeParse(withId, value);
+  const error = { code: CODE.invalidRequest, message: "the client's answer is no JSON-RPC 2.0 response" };
+  return { kind: "response", id: named.success ? named.output.id : "", result: undefined, error };
 }
 
 function broken(value: Params | null, message: string): Message {
