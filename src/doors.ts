@@ -15,6 +15,7 @@ import type { Settings } from "./manager/settings.ts";
 import type { Host } from "./manager/visitor.ts";
 import type { Config } from "./model/config.ts";
 import { Gate } from "./safety/gate.ts";
+import type { Action } from "./safety/policy.ts";
 import { readSafety } from "./safety/settings.ts";
 
 export interface DoorsOptions {
@@ -103,11 +104,13 @@ function openApi(
   return { api, gateways, receiving: receiving(host, gateways, manager) };
 }
 
+const OPENING: Action = { name: "opening a session", level: "moderate", unlisted: true, chronicled: true };
+
 /** Clients of the TCP port pass the same gate as those of REST. */
 function guarded(manager: Manager, gate: Gate): Pick<Manager, "acquire" | "release"> {
   return {
     acquire: async (request, kind, report, deadline) => {
-      const pass = await gate.enter({ name: "opening a session", level: "moderate", unlisted: true }, kind, request);
+      const pass = await gate.enter(OPENING, kind, request);
       return await pass(() => manager.acquire(request, kind, report, deadline));
     },
     release: (session) => manager.release(session),

@@ -109,6 +109,8 @@ interface Definition<Q extends Schema, B extends Schema, A extends Schema> exten
   tool?: string | ((asked: { body: v.InferOutput<B> }) => string | undefined);
   /** With a `level`, and no tool that does the same: what it is called; lists of tools say nothing of it. */
   deed?: string;
+  /** Only its refusals are in the audit log; the manager's events have the rest. */
+  chronicled?: boolean;
   /** The answer's value; undefined: 204. A `Response` is for what is not JSON. */
   run(asked: Asked<v.InferOutput<Q>, v.InferOutput<B>>): Result<A>;
 }
@@ -122,7 +124,7 @@ export function route<
   B extends Schema = Nothing,
   A extends Schema = v.UndefinedSchema<undefined>,
 >(definition: Definition<Q, B, A>): Route {
-  const { run, tool: _tool, deed: _deed, ...facts } = definition;
+  const { run, tool: _tool, deed: _deed, chronicled: _chronicled, ...facts } = definition;
   return {
     ...facts,
     query: definition.query,
@@ -166,15 +168,16 @@ export function route<
 interface Named<B> {
   tool?: string | ((asked: { body: B }) => string | undefined);
   deed?: string;
+  chronicled?: boolean;
 }
 
 /** What this request changes; undefined where it only reads. */
 function actionOf<B>(
-  { id, level, tool = id, deed }: Pick<RouteFacts, "id" | "level"> & Named<B>,
+  { id, level, tool = id, deed, chronicled = false }: Pick<RouteFacts, "id" | "level"> & Named<B>,
   body: B,
 ): Action | undefined {
   if (level === undefined) return undefined;
-  if (deed !== undefined) return { name: deed, level, unlisted: true };
+  if (deed !== undefined) return { name: deed, level, unlisted: true, chronicled };
   const name = typeof tool === "string" ? tool : tool({ body });
   return name === undefined ? undefined : { name, level };
 }

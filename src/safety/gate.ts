@@ -41,6 +41,7 @@ export class Gate {
       await this.write(wish, "denied", 0, "forbidden");
       throw error;
     }
+    if (action.chronicled) return (work) => work();
     await this.write(wish, "begun", performance.now() - from);
     return (work) => this.written(wish, work, () => "allowed");
   }

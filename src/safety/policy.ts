@@ -14,6 +14,8 @@ export interface Action {
   level: Level;
   /** It is no tool, and the lists of tools say nothing of it. */
   unlisted?: boolean;
+  /** The manager's events tell of it: thousands of sessions would only push everything else out of the audit log. */
+  chronicled?: boolean;
 }
 
 type Verdict = { allowed: true } | { allowed: false; reason: string; hint: string };

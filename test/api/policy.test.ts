@@ -12,6 +12,7 @@ import { fixture } from "../support/api.ts";
 import { BINARY } from "../support/binary.ts";
 import { cleanEnv, faultLine } from "../support/cli.ts";
 import { type CliManager, cliManager } from "../support/cli-manager.ts";
+import { endAll, fresh } from "../support/created.ts";
 import { rejection } from "../support/rejection.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 import { until } from "../support/until.ts";
@@ -38,6 +39,8 @@ const CHANGES: [tool: string, args: string[]][] = [
   ["docker_remove_volume", ["volume", "rm", "notes", "--force"]],
 ];
 const levelOf = (tool: string) => ALL_TOOLS.find(({ name }) => name === tool)?.level ?? "safe";
+
+afterAll(endAll, 30_000);
 
 interface Line {
   who: string;
@@ -235,4 +238,14 @@ test("lists of tools, of folders, and what is privileged hold for REST and the c
   // The lists are about tools: a client of a server that is declared needs none.
   await using session = await toolsetClient({ toolset: "servers", dataDir: dataOf(manager) });
   expect((await session.call("list_server_tools", { name: "files" })).structured).toMatchObject({ total: 11 });
+});
+
+test("a manager that a toolset starts in the background has none of the toolset's limits", async () => {
+  const dataDir = await fresh();
+  const env = { ...READ_ONLY, SAFETY_ALLOWED_TOOLS: "list_servers", LINKSPAN_RUNTIME: "process" };
+  await using session = await toolsetClient({ toolset: "servers", dataDir, env });
+  expect((await session.call("list_servers")).structured).toMatchObject({ total: 0 });
+  const client = new ManagerClient({ kind: "unix", path: managerSocket(dataDir) });
+  expect(await client.start("plain", fixture("tools-legacy.ts"))).toMatchObject({ state: "ready" });
+  await client.remove("plain");
 });

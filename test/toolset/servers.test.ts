@@ -107,11 +107,14 @@ test(
     const secret = { name: "gone", tool: "environment", arguments: { name: "API_KEY" } };
     expect((await session.call("call_server_tool", secret)).text).toBe("hunter2-hunter2");
 
+    // Also over a restart of the manager.
     const again = (await confirmed("remove_server", { name: "gone" })).answer;
+    await endManager(dataDir);
     await using both = await toolsetClient({ toolset: "docker,servers", dataDir, env: ALL });
     const undone = await done("docker_undo", { id: again.structured.undo }, both);
     expect(undone.structured).toMatchObject({ restored: ["server gone"] });
     expect((await done("list_servers", {}, both)).text).toMatch(/gone {2}ready/);
+    expect((await session.call("call_server_tool", secret)).text).toBe("hunter2-hunter2");
 
     await confirmed("remove_server", { name: "gone", forget: true });
     const lost = await session.call("start_server", { name: "gone" });

@@ -28,6 +28,7 @@ export const sessionRoutes = [
     body: sessionRequest,
     level: "moderate",
     deed: "opening a session",
+    chronicled: true,
     waitMs: START_MS,
     progress: true,
     answers: "Where to dial, and with what.",
@@ -62,6 +63,7 @@ export const sessionRoutes = [
     body: manifestNews,
     level: "moderate",
     deed: "keeping a manifest",
+    chronicled: true,
     answers: "It is kept, as far as it may be.",
     run: async ({ manager, params, body }) => {
       await manager.manifests.learn(params.id ?? "", body.answers);
@@ -76,6 +78,7 @@ export const sessionRoutes = [
     params: { id: session },
     level: "moderate",
     deed: "ending a session",
+    chronicled: true,
     answers: "It is released.",
     run: ({ manager, params }) => {
       manager.release(params.id ?? "");
