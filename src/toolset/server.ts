@@ -41,7 +41,8 @@ export interface Shape {
 
 export function toolsetServer(toolset: Toolset, { instructions, compact, owner }: Shape): Server {
   const { serverName: name, serverVersion: version = VERSION } = toolset.settings;
-  const capabilities = { tools: {}, prompts: {}, resources: { subscribe: true }, completions: {} };
+  const ofEngine = { prompts: {}, resources: { subscribe: true }, completions: {} };
+  const capabilities = { tools: {}, ...(toolset.ofEngine ? ofEngine : {}) };
   const server = new Server({ name, version }, { capabilities, instructions });
   server.setRequestHandler("tools/list", ({ params }) => {
     const tools: McpTool[] = compact ? compactList(toolset.list()) : toolset.list().map(describe);
@@ -51,6 +52,7 @@ export function toolsetServer(toolset: Toolset, { instructions, compact, owner }
   server.setRequestHandler("tools/call", ({ params }, context) =>
     callTool(server, toolset, { ...params, compact, owner }, context),
   );
+  if (!toolset.ofEngine) return server;
   const who = (context: ServerContext) => clientOf(server, context);
   servePrompts(server, toolset, who);
   serveResources(server, toolset, who);

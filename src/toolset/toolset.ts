@@ -87,6 +87,11 @@ export class Toolset {
     });
   }
 
+  /** Whether it is about an engine's containers, as prompts and resources are. */
+  get ofEngine(): boolean {
+    return [...this.byName.values()].some(({ category }) => category !== "servers" && category !== "create");
+  }
+
   /** What may be called, in the catalogue's order. */
   list(): Tool[] {
     return [...this.byName.values()].filter((tool) => judgeTool(tool, this.settings).allowed);

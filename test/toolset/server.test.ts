@@ -14,6 +14,18 @@ test.each(ERAS)("a %s client lists the tools that are allowed, with annotations"
   expect(tools.every(({ annotations }) => annotations?.destructiveHint === false)).toBe(true);
 });
 
+test("prompts and resources are about containers: only the Docker toolset has them", async () => {
+  for (const toolset of ["servers", "create", "docker,servers"]) {
+    await using session = await toolsetClient({ toolset });
+    const { prompts, resources } = session.client.getServerCapabilities() ?? {};
+    expect([toolset, prompts !== undefined, resources !== undefined]).toEqual([
+      toolset,
+      toolset.includes("docker"),
+      toolset.includes("docker"),
+    ]);
+  }
+});
+
 test("errors are results that say what to do", async () => {
   await using session = await toolsetClient({ env: { DOCKER_HOST: "unix:///nowhere/docker.sock" } });
   const missing = await session.call("docker_version");
