@@ -11,6 +11,7 @@ import { Fault } from "../base/fault.ts";
 import { attachAgain, attachNew } from "./attach.ts";
 import { type Connection, type Dial, dial } from "./dial.ts";
 import { messagesOf } from "./inbound.ts";
+import { Outbox } from "./outbox.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { SessionEnd, SessionEvents, SessionOptions } from "./session-events.ts";
 
@@ -42,7 +43,7 @@ export class Session {
   /** Somebody waits for `drained`. */
   private blocked = false;
   private report: ExitReport | undefined;
-  private outbox: string[] = [];
+  private readonly outbox = new Outbox((bytes) => this.write(bytes));
   private readonly givenUp = new AbortController();
   private readonly watch: ReturnType<typeof setInterval> | undefined;
   private heardAt = performance.now();
@@ -103,8 +104,7 @@ export class Session {
   /** Sends one message (no newline in it). Those of one turn of the event loop leave in one write. */
   send(message: string): boolean {
     this.sent += 1;
-    this.outbox.push(message, "\n");
-    if (this.outbox.length === 2) queueMicrotask(() => this.flushOutbox());
+    this.outbox.push(message);
     return !this.blocked;
   }
 
@@ -127,14 +127,14 @@ export class Session {
 
   /** Nothing more will be sent; requests in flight still get their answers, then the bridge ends the session. */
   finish(): void {
-    this.flushOutbox();
+    this.outbox.flush();
     if (this.leaving === "no") this.leaving = "finishing";
     this.sayFinished();
   }
 
   /** Gives the session up: the bridge ends it. Idempotent. */
   detach(): void {
-    this.flushOutbox();
+    this.outbox.flush();
     this.leaving = "detaching";
     if (this.state === "over") return;
     if (this.state === "broken") return this.end(undefined);
@@ -274,13 +274,6 @@ export class Session {
     this.givenUp.abort();
     if (wasOpen) this.connection.destroy();
     this.events?.ended(this.endOf(fault));
-  }
-
-  private flushOutbox(): void {
-    if (this.outbox.length === 0) return;
-    const text = this.outbox.join("");
-    this.outbox = [];
-    this.write(Buffer.from(text));
   }
 
   private deliverLines(range: Uint8Array, deliver: (message: string) => void): void {

@@ -26,6 +26,8 @@ const OUTBOX_CHARS_MAX = 64 * 1024 * 1024;
 /** A request that was neither answered nor progressed for so long is given up. */
 const QUIET_MS = 600_000;
 const SWEEP_MS = 30_000;
+/** A bridge that has said that the server has ended closes the session at once. */
+const RETIRE_MS = 1_000;
 
 export type Answer = { result: Json } | { error: RpcError };
 
@@ -67,6 +69,7 @@ export class Conversation {
   private outboxChars = 0;
   private blocked = false;
   private readonly sweeper: ReturnType<typeof setInterval>;
+  private retiring: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly lines: Lines,
@@ -239,6 +242,8 @@ export class Conversation {
   private retire({ code, message, data }: RpcError): void {
     if (this.over || code !== FAULT_KINDS["server-failed"].rpc || !isRecord(data) || !("signal" in data)) return;
     this.over = new Fault("server-failed", message, { data });
+    // Unless it was the server that said so.
+    this.retiring = setTimeout(() => this.lines.close(), RETIRE_MS);
     this.ears.ended(this.over);
   }
 
@@ -246,6 +251,7 @@ export class Conversation {
     const retired = this.over !== undefined;
     this.over ??= fault;
     clearInterval(this.sweeper);
+    clearTimeout(this.retiring);
     this.outbox = [];
     this.outboxChars = 0;
     for (const id of this.waiting.keys()) this.take(id)?.reject(fault);

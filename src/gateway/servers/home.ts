@@ -89,7 +89,8 @@ export class Home {
     this.opening ??= this.start()
       .then((process) => {
         this.adopt(process);
-        return process;
+        // Somebody else may have opened one meanwhile.
+        return this.current ?? process;
       })
       .finally(() => (this.opening = undefined));
     return this.opening;

@@ -136,7 +136,10 @@ export class LegacyProcess implements Listened {
   private async needsTask(name: unknown): Promise<boolean> {
     const { requests } = member(this.description.capabilities, "tasks");
     if (!isRecord(requests) || !isRecord(member(requests, "tools").call) || typeof name !== "string") return false;
-    this.taskTools ??= this.listTaskTools();
+    this.taskTools ??= this.listTaskTools().catch((error: unknown) => {
+      this.taskTools = undefined;
+      throw error;
+    });
     return (await this.taskTools).has(name);
   }
 

@@ -3,7 +3,6 @@
  * hear log messages, has a process to itself for as long as it takes (its lease): only so can what comes be told to be its.
  * All other requests share. One client's own process is a pool of one, without leases.
  */
-import { sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { Exchange, Filter, Note, Reply } from "../exchange.ts";
 import { heeding } from "./heeding.ts";
@@ -30,8 +29,8 @@ export interface PoolOptions {
 
 interface Waiter {
   exchange: Exchange;
-  /** Undefined: look again. */
-  wake(process: LegacyProcess | undefined): void;
+  /** To look again: it may have been given a process. */
+  wake(): void;
 }
 
 export class Pool {
@@ -112,7 +111,7 @@ export class Pool {
       this.forget(process);
       process.close();
     }
-    for (const { wake } of this.waiters.splice(0)) wake(undefined);
+    for (const { wake } of this.waiters.splice(0)) wake();
   }
 
   /** Starts at the same time are one. */
@@ -141,53 +140,40 @@ export class Pool {
     const sinceAt = performance.now();
     for (;;) {
       if (this.closed) throw new Fault("cancelled", "the client has gone");
-      const { free } = this;
-      if (free) {
-        free.lease = exchange;
-        return free;
+      const mine = this.processes.find(({ lease }) => lease === exchange) ?? this.free;
+      if (mine) {
+        mine.lease = exchange;
+        return mine;
       }
       // What one process remembers the next one does not: better to wait a moment for the same.
       if (this.cooling.size === 0 && this.processes.length < this.options.max)
         await heeding(exchange.signal, this.open());
-      else {
-        const given = await this.turn(exchange, sinceAt);
-        if (given) return given;
-      }
+      else await this.turn(exchange, sinceAt);
     }
   }
 
-  private async turn(exchange: Exchange, sinceAt: number): Promise<LegacyProcess | undefined> {
+  /** Waits until a process was given to it, or it is worth looking again. */
+  private async turn(exchange: Exchange, sinceAt: number): Promise<void> {
     const waitedMs = performance.now() - sinceAt;
     const allAsk = this.processes.every((one) => one.isAsking);
     if (waitedMs > (allAsk ? LEASE_MS : LEASE_TOTAL_MS) || this.waiters.length >= WAITERS_MAX) {
       const why = allAsk ? "wait for answers of people" : "are busy";
       throw new Fault("exhausted", `all processes of the server ${why}; the request was not sent`);
     }
-    let waiter: Waiter | undefined;
-    const turn = new Promise<LegacyProcess | undefined>((resolve) => {
-      waiter = { exchange, wake: resolve };
-      this.waiters.push(waiter);
-    });
-    const stop = new AbortController();
-    const late = sleep(LEASE_MS, stop.signal).then(
-      () => undefined,
-      () => undefined,
-    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiter: Waiter = { exchange, wake: resolve };
+    this.waiters.push(waiter);
+    const timer = setTimeout(resolve, LEASE_MS);
     try {
-      return await heeding(exchange.signal, Promise.race([turn, late]));
+      await heeding(exchange.signal, promise);
+    } catch (error) {
+      const given = this.processes.find(({ lease }) => lease === exchange);
+      if (given) this.release(given, exchange, false);
+      throw error;
     } finally {
-      stop.abort();
-      this.withdraw(waiter, turn);
-    }
-  }
-
-  /** Who does not wait any more passes on what it was given meanwhile. */
-  private withdraw(waiter: Waiter | undefined, turn: Promise<LegacyProcess | undefined>): void {
-    const at = waiter ? this.waiters.indexOf(waiter) : -1;
-    if (at >= 0) this.waiters.splice(at, 1);
-    else if (waiter?.exchange.signal.aborted) {
-      const { exchange } = waiter;
-      void turn.then((given) => given && this.release(given, exchange, false));
+      clearTimeout(timer);
+      const at = this.waiters.indexOf(waiter);
+      if (at >= 0) this.waiters.splice(at, 1);
     }
   }
 
@@ -205,9 +191,8 @@ export class Pool {
   private handOver(process: LegacyProcess): void {
     const next = this.waiters.shift();
     if (!next) return;
-    if (process.over || process.lease) return next.wake(undefined);
-    process.lease = next.exchange;
-    next.wake(process);
+    if (!process.over && !process.lease) process.lease = next.exchange;
+    next.wake();
   }
 
   private forget(process: LegacyProcess): void {
@@ -221,7 +206,7 @@ export class Pool {
     }
     this.options.listeners.left(process);
     // There is room for another one.
-    this.waiters.shift()?.wake(undefined);
+    this.waiters.shift()?.wake();
   }
 
   private sweep(idleMs: number): void {

@@ -174,7 +174,10 @@ class ServerAttachment implements Attachment {
   }
 
   private async find(signal: AbortSignal): Promise<Era> {
-    const adopting = this.eras.find(this.client.era, this.role).then((process) => process && this.adopt(process));
+    const adopting = this.eras.find(this.client.era, this.role).then(async (process) => {
+      if (process && this.level !== undefined && process.era === "legacy") await process.setLevel(this.level);
+      if (process) this.adopt(process);
+    });
     await heeding(signal, adopting);
     const era = this.eras.for(this.client.era);
     if (!era) throw new Fault("server-failed", "the server does not stay in one era of MCP");

@@ -1,5 +1,6 @@
 /** Clients of both eras, servers of both: what each one gets, in which era, and how many processes that takes. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Params } from "../../../src/gateway/exchange.ts";
 import { fixture, Person, resultOf, Stage, type Subject, textOf } from "./stage.ts";
 
 let stage: Stage;
@@ -92,6 +93,24 @@ test("a server of both eras speaks each client's own", async () => {
   expect((await young.describe()).era).toBe("modern");
   expect(dual.processes).toHaveLength(2);
   await old.attachment.close();
+});
+
+test("a server that all sessions share: the era that does no harm comes first, and clients are kept apart", async () => {
+  const shared = { ...fixture("unruly-server.ts"), session: "shared" as const };
+  const subject = await stage.start("shared", shared, { shared: true });
+  const answer = ({ params }: { params: Params }) => ({ action: "accept", content: { heard: params.message } });
+  const people = (["modern", "legacy", "modern"] as const).map(
+    (era, index) =>
+      new Person(subject.upstream, era, { capabilities: { elicitation: {} }, answer, principal: `p${index}` }),
+  );
+  const pids = await Promise.all(people.map(async (person) => textOf(await person.call("process"))));
+  expect(new Set(pids).size).toBe(1);
+  for (const person of people) {
+    expect(JSON.parse(textOf(await person.call("ask")))).toEqual({ action: "accept", content: { heard: "May I?" } });
+    expect(person.asked).toHaveLength(1);
+  }
+  expect(subject.processes.every((lines) => methods(lines)[0] === "initialize")).toBeTrue();
+  await people[1]?.attachment.close();
 });
 
 test("what the operator says is not questioned", async () => {

@@ -111,6 +111,29 @@ test("a huge answer arrives whole; one beyond the limit is an error of its own c
   await person.attachment.close();
 }, 20_000);
 
+test("a server that reads nothing for a while gets all in the end, in order, and a cancelled request is not forgotten", async () => {
+  const person = new Person(unruly.upstream, "legacy");
+  const padding = "x".repeat(1024 * 1024);
+  const deaf = person.call("deaf", { ms: 700 });
+  const abort = new AbortController();
+  const given = rejection(person.call("process", { padding }, { signal: abort.signal }));
+  const calls = Array.from({ length: 24 }, () => person.call("process", { padding }));
+  abort.abort();
+  expect(await given).toMatchObject({ kind: "cancelled" });
+  expect(textOf(await deaf)).toBe("heard");
+  expect(new Set((await Promise.all(calls)).map(textOf)).size).toBe(1);
+  await person.attachment.close();
+});
+
+test("a server that says that it has ended is taken at its word", async () => {
+  const person = new Person(unruly.upstream, "legacy");
+  const before = unruly.living();
+  expect(await person.call("forge")).toMatchObject({ kind: "error" });
+  expect(textOf(await person.call("process"))).toMatch(/^\d+$/);
+  await until("the end of the old process", () => unruly.living() <= before + 1);
+  await person.attachment.close();
+});
+
 test("a client that leaves takes its own process with it, and its calls end", async () => {
   const person = new Person(unruly.upstream, "legacy");
   const before = unruly.living();
