@@ -19,7 +19,10 @@ export const token = command({
     program
       .addArgument(new Argument("[action]", "what to do; without it: print the manager's own token").choices(ACTIONS))
       .argument("[name]", "what the token is called")
-      .option("--servers <names>", "create: everything of these servers, separated by commas")
+      .option(
+        "--servers <names>",
+        "create: everything of these servers, separated by commas; toolset:docker is the Docker tools",
+      )
       .option("--tools <patterns>", "create: these tools, such as files__read_file or files__*, separated by commas")
       .option("--expires <duration>", "create: valid for so long, such as 30d (for ever)")
       .option("--read-only", "create: only tools that say of themselves that they change nothing"),

@@ -1,6 +1,6 @@
 /** The parts of `manager` in linkspan.yaml that say who may use MCP over HTTP, and how much. */
 import * as v from "valibot";
-import { toolPattern } from "./tokens.ts";
+import { reachable, toolPattern } from "./tokens.ts";
 
 /** Over plain HTTP only to this machine: keys and tokens travel there. */
 const issuerUrl = v.pipe(
@@ -14,7 +14,7 @@ const issuerUrl = v.pipe(
 );
 
 const audience = v.pipe(v.string(), v.minLength(1), v.maxLength(1_000));
-const grants = v.pipe(v.array(v.union([v.literal("*"), toolPattern])), v.minLength(1), v.maxLength(100));
+const grants = v.pipe(v.array(v.union([v.literal("*"), reachable, toolPattern])), v.minLength(1), v.maxLength(100));
 
 export const oauthSection = v.strictObject({
   /** As its tokens name it in `iss`. */

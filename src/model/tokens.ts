@@ -1,5 +1,6 @@
 /** Access tokens: who may reach which servers and tools over MCP. The manager's own token is none of them. */
 import * as v from "valibot";
+import { toolset } from "./gateway-section.ts";
 import { name } from "./server-spec.ts";
 import { duration } from "./units.ts";
 
@@ -16,12 +17,30 @@ export const tokenName = v.pipe(
 export const toolPattern = v.pipe(
   v.string(),
   v.regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,190}\*?$/, "expected a tool such as files__read_file, or files__*"),
+  v.check((text) => text.includes("__") || text.endsWith("*"), "expected the tool's server in front: server__tool"),
+);
+
+/** A server's name, or `toolset:NAME` for one of Linkspan's own toolsets. */
+export const reachable = v.union(
+  [
+    // It could be taken for a tool, and a tool for it: such a server is reached by tokens for everything.
+    v.pipe(
+      name,
+      v.check((text) => !text.includes("__"), "a server with __ in its name cannot be named in a token"),
+    ),
+    v.pipe(
+      v.string(),
+      v.startsWith("toolset:"),
+      v.check((text) => v.is(toolset, text.slice("toolset:".length))),
+    ),
+  ],
+  "expected a server's name, or toolset:docker, toolset:servers, toolset:create",
 );
 
 export const tokenBody = v.strictObject({
   name: tokenName,
-  /** Everything of these servers. Without servers and tools: everything. */
-  servers: v.optional(v.pipe(v.array(name), v.maxLength(LIST_MAX))),
+  /** Everything of these servers and toolsets. Without servers and tools: everything. */
+  servers: v.optional(v.pipe(v.array(reachable), v.maxLength(LIST_MAX))),
   /** These tools, beside the servers. */
   tools: v.optional(v.pipe(v.array(toolPattern), v.maxLength(LIST_MAX))),
   /** Valid for so long; for ever when absent. */

@@ -5,7 +5,10 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { join } from "node:path";
 import { fixture } from "../support/api.ts";
+import { BINARY } from "../support/binary.ts";
+import { cleanEnv } from "../support/cli.ts";
 import { type CliManager, cliManager } from "../support/cli-manager.ts";
 import { type Issuer, startIssuer } from "../support/issuer.ts";
 import { rejection } from "../support/rejection.ts";
@@ -161,7 +164,7 @@ test("linkspan token: create, use, ls, revoke", async () => {
 });
 
 test("a token that may only read sees no tool of a server that promises nothing", async () => {
-  const made = await manager.run(["token", "create", "reader", "--servers", "old", "--read-only", "--json"]);
+  const made = await manager.run(["token", "create", "looker", "--servers", "old", "--read-only", "--json"]);
   const { token: given } = JSON.parse(made.out) as { token: string };
   const client = await modern("/mcp", given);
   expect((await client.listTools()).tools).toEqual([]);
@@ -173,4 +176,27 @@ test("a token of the issuer, checked by the compiled program", async () => {
   expect(wordsOf(await client.callTool({ name: "echo", arguments: { text: "alice" } }))).toBe("alice");
   await client.close();
   expect(await rejection(modern("/servers/new/mcp", await issuer.token({ scope: "mcp:old" })))).toBeInstanceOf(Error);
+});
+
+test("the examples of docs/http.md, one after the other", async () => {
+  const page = await Bun.file(join(import.meta.dir, "../../docs/http.md")).text();
+  const examples = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, script = ""]) => script);
+  expect(examples.length).toBe(5);
+  // The server of the page is another here, and so is the tool.
+  const here = examples
+    .filter((script) => !script.startsWith("LINKSPAN="))
+    .join("")
+    .replaceAll("/servers/files/", "/servers/old/")
+    .replaceAll("read_text_file", "echo")
+    .replaceAll('{"path":"/data/todo.txt"}', '{"text":"buy milk"}')
+    .replaceAll("curl -sS", "curl --fail-with-body -sS")
+    .replaceAll(/^linkspan/gm, BINARY);
+  const child = Bun.spawn(["bash", "-euo", "pipefail", "-c", here], {
+    env: { ...cleanEnv(manager.env), LINKSPAN: manager.url, AUTH: `Authorization: Bearer ${token}` },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  expect({ code, err: err.replaceAll(/^.*not shown again\.\n/gm, "") }).toEqual({ code: 0, err: "" });
+  expect(out.match(/buy milk/g)?.length).toBe(2);
 });

@@ -20,7 +20,9 @@ export function openTarget(gateways: Gateways, target: Target, { allow, readOnly
     return scoped(gateways.all({ group: target.group, allow }), { tools: undefined, readOnly });
   }
   const { server } = target;
-  if (allow === undefined || allow.includes(server)) {
+  // A name that has it would be taken for a tool's.
+  const named = !server.includes(SEPARATOR) && allow?.includes(server);
+  if (allow === undefined || named) {
     return scoped(gateways.one(server), { tools: undefined, readOnly });
   }
   const prefix = server + SEPARATOR;

@@ -23,7 +23,8 @@ export function isWanted(name: string, { allow, deny }: View["tools"]): boolean 
 
 /** Whether the scopes of a token take in the whole server. No server's name can mean the toolsets. */
 export function mayUse(member: Member, scopes: readonly string[] | undefined): boolean {
-  return scopes === undefined || scopes.includes("*") || scopes.includes(member.id);
+  // A server called a__b is not what a scope for the tool b of a means.
+  return scopes === undefined || scopes.includes("*") || (!member.id.includes("__") && scopes.includes(member.id));
 }
 
 /** Whether they take in this one of its tools, by the name that it has without being renamed. */

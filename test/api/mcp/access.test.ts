@@ -155,6 +155,9 @@ test.each([
   [{ name: "a", servers: ["../x"] }],
   [{ name: "a", tools: ["x y"] }],
   [{ name: "a", tools: ["*x*"] }],
+  [{ name: "a", tools: ["echo"] }],
+  [{ name: "a", servers: ["files__echo"] }],
+  [{ name: "a", servers: ["toolset:none"] }],
   [{ name: "a", expires: "1s" }],
   [{ name: "a", admin: true }],
 ])("a token that cannot be: %j", async (body) => {
