@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import { managerSection, type ManagerSection } from "../model/config.ts";
+import { CONCURRENT_DEFAULT } from "../model/http-config.ts";
 
 /** A front holds what its client asks for 30 s: before that it is to know why there is no server. */
 const BUDGET_WAIT_MS = 25_000;
@@ -108,6 +109,13 @@ const OPTIONS: Option[] = [
     help: "requests a second that one principal may send over MCP (no bound)",
   },
   {
+    flag: "--limits-burst",
+    field: "limits.burst",
+    kind: "number",
+    value: "N",
+    help: "of them at once after a pause (those of two seconds)",
+  },
+  {
     flag: "--limits-concurrent",
     field: "limits.concurrent",
     kind: "number",
@@ -189,7 +197,7 @@ export function mergeSettings(options: ManagerSection, file: ManagerSection) {
     maxAge: merged.maxAge ?? 3_600_000,
     budget: { wait: BUDGET_WAIT_MS, ...file.budget, ...options.budget },
     oauth: merged.oauth,
-    limits: { ...file.limits, ...options.limits },
+    limits: { concurrent: CONCURRENT_DEFAULT, ...file.limits, ...options.limits },
     webSocket: merged.webSocket ?? false,
     logLevel: merged.logLevel ?? "info",
     logFormat: merged.logFormat ?? "text",

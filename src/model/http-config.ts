@@ -32,6 +32,9 @@ export const oauthSection = v.strictObject({
 });
 export type OAuthSection = v.InferOutput<typeof oauthSection>;
 
+/** Requests of one principal at the same time, unless somebody says otherwise. */
+export const CONCURRENT_DEFAULT = 256;
+
 export const limitsSection = v.strictObject({
   /** Requests a second that one principal may send in the long run; no bound when absent. */
   rate: v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(1_000_000))),

@@ -35,7 +35,7 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     maxAge: 3_600_000,
     budget: { wait: 25_000 },
     oauth: undefined,
-    limits: {},
+    limits: { concurrent: 256 },
     webSocket: false,
     logLevel: "info",
     logFormat: "text",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { mergeSettings, readArguments, USAGE } from "../../src/manager/settings.ts";
 import { budgetSection, explain, managerSection, parseConfig } from "../../src/model/config.ts";
+import { limitsSection } from "../../src/model/http-config.ts";
 import { serverBody } from "../../src/model/server-spec.ts";
 import { parseBytes, parseDuration } from "../../src/model/units.ts";
 
@@ -50,12 +51,19 @@ test("every field of a server, with its default", () => {
 
 test("every setting of the manager, with its option and default", () => {
   const rows = table("### The manager");
+  const limits = Object.keys(limitsSection.entries).map((field) => `limits.${field}`);
   const budget = Object.keys(budgetSection.entries).map((field) => `budget.${field}`);
   expect(rows.map(([field]) => field)).toEqual(
-    Object.keys(managerSection.entries).flatMap((field) => (field === "budget" ? budget : [field])),
+    Object.keys(managerSection.entries).flatMap((field) => {
+      // A section of the file, with a page of its own.
+      if (field === "oauth") return [];
+      return field === "budget" ? budget : field === "limits" ? limits : [field];
+    }),
   );
-  const { budget: room, ...others } = mergeSettings({}, {});
-  const defaults = { ...others, "budget.wait": room.wait, "budget.containers": "", "budget.memory": "" };
+  const { budget: room, limits: bounds, ...others } = mergeSettings({}, {});
+  const ofRoom = { "budget.wait": room.wait, "budget.containers": "", "budget.memory": "" };
+  const ofBounds = { "limits.rate": "", "limits.burst": "", "limits.concurrent": bounds.concurrent };
+  const defaults = { ...others, ...ofRoom, ...ofBounds };
   for (const [field = "", flag = "", written] of rows) {
     expect(USAGE, field).toContain(`  ${flag} `);
     const value = defaults[field as keyof typeof defaults];

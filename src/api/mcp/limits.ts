@@ -10,7 +10,6 @@ export interface LimitOptions {
   concurrent: number;
 }
 
-export const CONCURRENT_DEFAULT = 256;
 /** Those that have asked for nothing lately are forgotten beyond so many. */
 const PRINCIPALS_MAX = 10_000;
 
