@@ -4,7 +4,7 @@
  * server that is started anew: the next session is told what the client has told the last one (link.ts).
  */
 import { dataDir, gatewaySocket, managerSocket } from "../base/data-dir.ts";
-import { Deadline } from "../base/deadline.ts";
+import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Wanted } from "../transport/dial.ts";
 import { dialSession, type Session } from "../transport/session.ts";
@@ -14,6 +14,9 @@ import type { EmbeddedManager } from "./opening.ts";
 /** A manager that has just answered takes a line at once. */
 const DIAL_MS = 10_000;
 const CLOSE_MS = 10_000;
+/** A manager that is being restarted is back within this time, as a rule. */
+const AWAY_MS = 3_000;
+const LOOK_AGAIN_MS = 50;
 
 export class GatewayOpening {
   /** What is lost with the connection is lost with it. */
@@ -22,6 +25,7 @@ export class GatewayOpening {
   readonly idleMs = undefined;
   private readonly cancelled = new AbortController();
   private own: Promise<EmbeddedManager> | undefined;
+  private begun = false;
 
   constructor(
     private readonly asked: Pick<FrontArguments, "server" | "group" | "embedded">,
@@ -54,6 +58,16 @@ export class GatewayOpening {
     await own?.close(Deadline.in(CLOSE_MS)).catch((error: unknown) => this.warn(Fault.from(error).message));
   }
 
+  /** Whoever restarts a manager wants that one, and one that we start would be in its way. */
+  private async awaitReturn(look: () => Promise<unknown>): Promise<void> {
+    const until = performance.now() + AWAY_MS;
+    while (this.begun && performance.now() < until) {
+      const found = await look().catch(() => undefined);
+      if (found !== undefined) return;
+      await sleep(LOOK_AGAIN_MS, this.cancelled.signal);
+    }
+  }
+
   private get wanted(): Wanted {
     const { server, group } = this.asked;
     if (server) return { server, translate: true };
@@ -69,6 +83,8 @@ export class GatewayOpening {
         hint: `Give the client ${remote.url}/mcp and the token.`,
       });
     }
+    await this.awaitReturn(async () => await connectManager({ start: false }));
+    this.begun = true;
     await connectManager({ onStarting: () => this.warn("starting the manager in the background") });
     return gatewaySocket(remote ? remote.path : managerSocket(dataDir()));
   }
