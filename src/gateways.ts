@@ -125,6 +125,7 @@ class Servers {
 /** Who is declared, as the manager knows it; what changes there shows in its events. */
 class ManagerRoster implements Roster {
   private readonly listeners = new Set<() => void>();
+  private readonly ready = new Set<(id: string) => void>();
   private before: string;
 
   constructor(
@@ -158,8 +159,14 @@ class ManagerRoster implements Roster {
     return () => void this.listeners.delete(listener);
   }
 
+  onReady(listener: (id: string) => void): () => void {
+    this.ready.add(listener);
+    return () => void this.ready.delete(listener);
+  }
+
   private async follow(signal: AbortSignal): Promise<void> {
     for await (const { kind, server } of this.manager.events.subscribe(signal)) {
+      if (kind === "server.ready" && server !== undefined) for (const listener of this.ready) listener(server);
       if (!kind.startsWith("server.") && kind !== "dropped") continue;
       const state = this.state();
       if (state === this.before) continue;

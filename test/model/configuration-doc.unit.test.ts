@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { mergeSettings, readArguments, USAGE } from "../../src/manager/settings.ts";
 import { budgetSection, explain, managerSection, parseConfig } from "../../src/model/config.ts";
+import { gatewaySection } from "../../src/model/gateway-section.ts";
 import { limitsSection } from "../../src/model/http-config.ts";
 import { serverBody } from "../../src/model/server-spec.ts";
 import { parseBytes, parseDuration } from "../../src/model/units.ts";
@@ -47,6 +48,29 @@ test("every field of a server, with its default", () => {
     } else if (field !== "image")
       expect(written, field).toBe(value === undefined ? "" : JSON.stringify(value).replaceAll('"', ""));
   }
+});
+
+test("every field of the gateway, with its default", () => {
+  const { tools, approval, ...others } = v.parse(gatewaySection, {});
+  const nested = { tools: { allow: "", ...tools }, approval };
+  const expected = new Map<string, unknown>(Object.entries(others));
+  for (const [group, fields] of Object.entries(nested)) {
+    for (const [field, value] of Object.entries(fields)) expected.set(`${group}.${field}`, value);
+  }
+  const rows = table("### The gateway");
+  expect(rows.map(([field]) => field).toSorted()).toEqual([...expected.keys()].toSorted());
+  for (const [field = "", written = ""] of rows) {
+    const value = expected.get(field);
+    if (typeof value === "number") expect(parseDuration(written), field).toBe(value);
+    else expect(written, field).toBe(typeof value === "string" ? value : JSON.stringify(value).replaceAll('"', ""));
+  }
+});
+
+test("the example of the gateway is valid", async () => {
+  const page = await Bun.file(join(import.meta.dir, "../../docs/gateway.md")).text();
+  const example = /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
+  const result = parseConfig(`${example}servers: { github: { image: x } }\n`, "example", {});
+  expect(result.ok ? "" : explain(result.errors)).toBe("");
 });
 
 test("every setting of the manager, with its option and default", () => {

@@ -14,7 +14,7 @@ import { similar } from "../../base/similar.ts";
 import type { ApprovalPolicy, ApprovalView, PendingTool } from "../../model/approval.ts";
 import { definitionHash, definitionOf, differences, hiddenIn } from "./definition.ts";
 import type { Member } from "./member.ts";
-import { idOf, type Item, type Offer } from "./offer.ts";
+import { idOf, type Item } from "./offer.ts";
 
 /** Of one tool: a server may describe it otherwise in another era. The oldest goes first. */
 const ACCEPTED_MAX = 4;
@@ -42,7 +42,15 @@ export interface ApprovalRules {
   servers: Readonly<Record<string, ApprovalPolicy>>;
 }
 
+/** What of an offer is words for a model. */
+export interface Words {
+  instructions: string | undefined;
+  tools: readonly Item[];
+}
+
 export class Approvals {
+  /** Another one means that what is held back may be another. */
+  revision = 0;
   private readonly known = new Map<string, Record_>();
   private readonly listeners = new Set<(server: string) => void>();
 
@@ -59,7 +67,7 @@ export class Approvals {
   }
 
   /** Takes note of what the server offers now, and says which tools are to be held back. Never throws. */
-  held(member: Member, profile: string, { description: { instructions }, tools }: Offer): ReadonlySet<string> {
+  held(member: Member, profile: string, { instructions, tools }: Words): ReadonlySet<string> {
     const policy = this.policyOf(member);
     if (policy === "off") return NONE;
     const entry = this.entryOf(member);
@@ -67,12 +75,20 @@ export class Approvals {
     const news: string[] = [];
     const seen = new Map(tools.map((tool) => [idOf("tools", tool), tool]));
     if (instructions !== undefined) seen.set(INSTRUCTIONS, { description: instructions });
-    for (const [name, tool] of seen) if (this.look(entry, name, tool, first)) news.push(name);
-    const changed = news.length > 0 || first;
+    let changed = first;
+    for (const [name, tool] of seen) {
+      const known = Object.hasOwn(entry.pending, name);
+      if (!look(entry, name, tool, first)) continue;
+      changed = true;
+      // One that changes again and again is told of once.
+      if (!known && Object.hasOwn(entry.pending, name)) news.push(name);
+    }
     if (first) entry.profiles = [...entry.profiles, profile].slice(-PROFILES_MAX);
-    if (changed || this.stale.delete(entry)) this.write(member.name, entry);
-    const waiting = news.filter((name) => Object.hasOwn(entry.pending, name));
-    if (waiting.length > 0) this.tell(member.name, policy, waiting);
+    if (changed) {
+      this.revision += 1;
+      this.write(member.name, entry);
+    }
+    if (news.length > 0) this.tell(member.name, policy, news);
     return policy === "block" ? new Set(Object.keys(entry.pending).filter((name) => seen.has(name))) : NONE;
   }
 
@@ -80,7 +96,7 @@ export class Approvals {
   view(server: string, spec: string): ApprovalView {
     const policy = this.policyOf({ name: server, own: false });
     const entry = this.known.get(server) ?? this.read(server);
-    if (entry?.spec !== spec) return { server, policy, accepted: 0, pending: [] };
+    if (entry?.spec !== spec || policy === "off") return { server, policy, accepted: 0, pending: [] };
     const pending = Object.entries(entry.pending).map(([tool, { now, change: how }]): PendingTool => {
       const before = Object.hasOwn(entry.accepted, tool) ? entry.accepted[tool]?.last : undefined;
       return {
@@ -106,6 +122,7 @@ export class Approvals {
         delete pending[name];
       }
       this.known.set(server, entry);
+      this.revision += 1;
       this.write(server, entry);
       for (const listener of this.listeners) listener(server);
     }
@@ -116,34 +133,6 @@ export class Approvals {
   onApproved(listener: (server: string) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
-  }
-
-  /** What is no more pending, and not yet written. */
-  private readonly stale = new WeakSet<Record_>();
-
-  /** True if something has to be remembered. */
-  private look(entry: Record_, name: string, tool: Item, first: boolean): boolean {
-    const hash = definitionHash(tool);
-    const accepted = Object.hasOwn(entry.accepted, name) ? entry.accepted[name] : undefined;
-    const pending = Object.hasOwn(entry.pending, name) ? entry.pending[name] : undefined;
-    if (accepted?.hashes.includes(hash)) {
-      if (pending) {
-        delete entry.pending[name];
-        this.stale.add(entry);
-      }
-      return false;
-    }
-    if (pending?.hash === hash) return false;
-    const room = Object.keys(entry.accepted).length < TOOLS_MAX;
-    const hides = hiddenIn(tool).length > 0;
-    if (!accepted && first && room && !hides) accept(entry, name, tool, hash);
-    else
-      put(entry.pending, name, {
-        hash,
-        now: definitionOf(tool),
-        change: accepted ? "changed" : first && room ? "flagged" : "added",
-      });
-    return true;
   }
 
   private tell(server: string, policy: ApprovalPolicy, names: readonly string[]): void {
@@ -191,6 +180,28 @@ export class Approvals {
 }
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** True if something has to be remembered. */
+function look(entry: Record_, name: string, tool: Item, first: boolean): boolean {
+  const hash = definitionHash(tool);
+  const accepted = Object.hasOwn(entry.accepted, name) ? entry.accepted[name] : undefined;
+  const pending = Object.hasOwn(entry.pending, name) ? entry.pending[name] : undefined;
+  if (accepted?.hashes.includes(hash)) {
+    delete entry.pending[name];
+    return pending !== undefined;
+  }
+  if (pending?.hash === hash) return false;
+  const room = Object.keys(entry.accepted).length < TOOLS_MAX;
+  const trusted = !accepted && !pending && first && room;
+  if (trusted && hiddenIn(tool).length === 0) accept(entry, name, tool, hash);
+  else
+    put(entry.pending, name, {
+      hash,
+      now: definitionOf(tool),
+      change: accepted ? "changed" : trusted ? "flagged" : "added",
+    });
+  return true;
+}
 
 function accept(entry: Record_, name: string, tool: Item, hash: string): void {
   const before = Object.hasOwn(entry.accepted, name) ? (entry.accepted[name]?.hashes ?? []) : [];

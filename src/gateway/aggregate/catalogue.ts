@@ -119,9 +119,10 @@ export class Catalogue {
     return survey;
   }
 
-  /** It may have changed its mind: it is asked again when somebody wants to know. */
-  retry(member: Member): void {
+  /** It may be able to answer now: it is asked at once, though it has just failed. */
+  again(member: Member, client: Pick<Client, "era" | "capabilities">): void {
     this.failures.delete(keyOf(member));
+    this.survey(member, client).done.catch(() => {});
   }
 
   /** Called when a server turns out to offer something else. Returns how to stop that. */

@@ -20,4 +20,6 @@ export interface Roster {
   list(): Member[];
   /** Called when one was added, removed or defined anew. Returns how to stop that. */
   onChange(listener: () => void): () => void;
+  /** Called with the id of one that has come to run. Returns how to stop that. */
+  onReady(listener: (id: string) => void): () => void;
 }

@@ -169,6 +169,7 @@ export class Part {
     const items = await listed(attachment, kind, description, this.client.capabilities, deadline);
     const before = this.lists.get(kind);
     if (this.attachment === attachment) this.lists.set(kind, items);
+    if (kind !== "tools") await this.firstLook?.catch(() => {});
     if (!before) this.owner.learned(this, kind, items, description);
     return items;
   }

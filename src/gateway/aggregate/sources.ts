@@ -1,7 +1,7 @@
 /** What one client is offered by each server: by its own session where it has one, else as the catalogue knows it. */
 import type { Client, Description } from "../exchange.ts";
 import type { Hall } from "./aggregate.ts";
-import { INSTRUCTIONS } from "./approvals.ts";
+import { INSTRUCTIONS, type Words } from "./approvals.ts";
 import { patiently } from "./catalogue.ts";
 import { named } from "./redirect.ts";
 import { isMember, mayMeet, type View } from "./filter.ts";
@@ -17,6 +17,8 @@ export class Sources implements PartOwner {
   private readonly parts = new Map<string, Part>();
   private readonly profile: string;
   private readonly stop: (() => void)[];
+  /** What was held back of the tools with which a session began. */
+  private readonly looks = new WeakMap<Part, { tools: Item[]; held: ReadonlySet<string>; revision: number }>();
   /** Until something changes. */
   private menu: Menu | undefined;
 
@@ -32,6 +34,7 @@ export class Sources implements PartOwner {
     const { roster, catalogue, approvals } = hall;
     this.stop = [
       roster.onChange(() => this.moved()),
+      roster.onReady((server) => this.ready(server)),
       catalogue.onChange((id, kinds) => this.relearned(id, [...kinds])),
       approvals.onApproved((server) => this.relearned(server, ["tools"])),
     ];
@@ -63,7 +66,7 @@ export class Sources implements PartOwner {
       if (!found) this.hall.catalogue.survey(member, this.client).done.catch(() => {});
       if (!found) return [];
       const { description } = found.offer;
-      const held = this.hall.approvals.held(member, found.profile, found.offer).has(INSTRUCTIONS);
+      const held = this.hall.approvals.held(member, found.profile, wordsOf(found.offer)).has(INSTRUCTIONS);
       return [{ member, description: held ? { ...description, instructions: undefined } : description }];
     });
   }
@@ -85,8 +88,12 @@ export class Sources implements PartOwner {
     const { approvals, catalogue } = this.hall;
     if (approvals.policyOf(part.member) !== "block") return NONE;
     const tools = await part.verified();
-    const base = catalogue.find(part.member, this.profile)?.offer;
-    return base ? approvals.held(part.member, this.profile, { ...base, tools }) : NONE;
+    const last = this.looks.get(part);
+    if (last?.tools === tools && last.revision === approvals.revision) return last.held;
+    const instructions = catalogue.find(part.member, this.profile)?.offer.description.instructions;
+    const held = approvals.held(part.member, this.profile, { instructions, tools });
+    this.looks.set(part, { tools, held, revision: approvals.revision });
+    return held;
   }
 
   changed(part: Part, kinds: readonly Kind[]): void {
@@ -96,9 +103,11 @@ export class Sources implements PartOwner {
   }
 
   learned({ member }: Part, kind: Kind, items: Item[], description: Description): void {
-    const base = this.hall.catalogue.find(member, this.profile)?.offer;
-    const empty: Offer = { description, tools: [], prompts: [], resources: [], templates: [] };
-    this.hall.catalogue.learn(member, this.profile, { ...(base ?? empty), description, [kind]: items });
+    const known = this.hall.catalogue.find(member, this.profile);
+    // The tools come first: with those of another kind of client, or none, it would seem to have changed later.
+    if (kind !== "tools" && known?.profile !== this.profile) return;
+    const base: Offer = known?.offer ?? { description, tools: [], prompts: [], resources: [], templates: [] };
+    this.hall.catalogue.learn(member, this.profile, { ...base, description, [kind]: items });
   }
 
   async close(): Promise<void> {
@@ -130,7 +139,7 @@ export class Sources implements PartOwner {
       const offer = live ? part.offer(known?.offer) : known?.offer;
       const reason = offer ? undefined : (catalogue.failure(member)?.message ?? "it has not said yet what it offers");
       const profile = live && part.has("tools") ? this.profile : (known?.profile ?? this.profile);
-      const held = offer ? approvals.held(member, profile, offer) : NONE;
+      const held = offer ? approvals.held(member, profile, wordsOf(offer)) : NONE;
       return { member, offer, stored: offer !== undefined && !live && !member.own, reason, held };
     });
   }
@@ -144,6 +153,13 @@ export class Sources implements PartOwner {
       part.retire();
     }
     this.onChange(["tools", "prompts", "resources"]);
+  }
+
+  /** One that could not say what it offers can, perhaps, now. */
+  private ready(server: string): void {
+    const member = this.members().find(({ id }) => id === server);
+    if (!member || this.hall.catalogue.find(member, this.profile)) return;
+    this.hall.catalogue.again(member, this.client);
   }
 
   private relearned(id: string, kinds: readonly Kind[]): void {
@@ -170,6 +186,10 @@ export class Sources implements PartOwner {
     if (!ask) throw new Error("the client cannot be asked");
     return ask.call(this.client, question, signal);
   }
+}
+
+function wordsOf({ description: { instructions }, tools }: Offer): Words {
+  return { instructions, tools };
 }
 
 const NONE: ReadonlySet<string> = new Set();

@@ -88,6 +88,18 @@ test("what servers offer outlives the manager: nobody is started for a list, a c
   expect((await later.get("tools/list"))._meta).toBeUndefined();
 });
 
+test("one that was dead and runs now is asked again, and its tools are told of", async () => {
+  const files = dead();
+  const scene = on({ files }, { patienceMs: 100 });
+  const client = scene.client();
+  expect(await client.names()).toEqual([]);
+  const { heard } = await client.hear();
+  files.wait = async () => {};
+  scene.ready("files");
+  await until("it is told", () => heard.length > 0);
+  expect(await client.names()).toEqual(["files__never"]);
+});
+
 test("a stored list that is out of date corrects itself with the first session", async () => {
   const files = server("read");
   const scene = on({ files }, { rules: { policy: "off" } });

@@ -151,6 +151,30 @@ test("a server that is defined anew is trusted anew; a new kind of client may be
   expect(scene.reports).toEqual([]);
 });
 
+test("whatever a client asks first, a server's first tools are its first ones", async () => {
+  const files = server(tool("read"));
+  files.prompts = [{ name: "sum" }];
+  const { promise: slow, resolve: answer } = Promise.withResolvers<void>();
+  const attach = files.attach.bind(files);
+  files.attach = (client) => {
+    const made = attach(client);
+    const request: typeof made.request = async (exchange) => {
+      if (exchange.method === "tools/list") await slow;
+      return made.request(exchange);
+    };
+    return { ...made, request };
+  };
+  scene = stage({ files }, { patienceMs: 0 });
+  const client = scene.client();
+  const got = client.get("prompts/get", { name: "files__sum" });
+  await until("its prompts are known", () => files.requests.includes("prompts/list"));
+  expect(await client.names()).toEqual([]);
+  answer();
+  await got;
+  expect(await client.names()).toEqual(["files__read"]);
+  expect(scene.reports).toEqual([]);
+});
+
 test("names that objects have by themselves are names like any other", async () => {
   const odd = ["__proto__", "constructor", "toString"];
   const files = server(...odd.map((name) => tool(name)));

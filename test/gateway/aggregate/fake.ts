@@ -122,6 +122,8 @@ export interface Stage extends Disposable {
   reports: string[];
   /** Replaces who is there. */
   set(servers: Record<string, FakeServer>, specs?: Record<string, string>): void;
+  /** A server has come to run. */
+  ready(id: string): void;
   all(view?: Partial<View>, scopes?: readonly string[]): Upstream;
   client(principal?: string, more?: Partial<Client>, view?: Partial<View>, scopes?: readonly string[]): Visitor;
   /** The same data directory under another manager. */
@@ -154,7 +156,12 @@ export function stage(
     for (const listener of listeners) listener();
   };
   set(servers);
+  const ready = new Set<(id: string) => void>();
   const roster = {
+    onReady(listener: (id: string) => void) {
+      ready.add(listener);
+      return () => void ready.delete(listener);
+    },
     list: () => members,
     onChange(listener: () => void) {
       listeners.add(listener);
@@ -170,6 +177,7 @@ export function stage(
     approvals,
     reports,
     set,
+    ready: (id) => ready.forEach((listener) => listener(id)),
     all,
     client(principal = "someone", more = {}, view = {}, scopes = undefined) {
       return new Visitor(all(view, scopes), principal, more);
