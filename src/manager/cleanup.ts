@@ -102,7 +102,11 @@ export class Cleanup {
     await this.house.recovery.done(deadline);
     using owners = new Owners(this.house.ground.instance);
     const judged = await this.judgeAll(owners, request.image, policy, deadline);
-    const unwanted = judged.filter(({ verdict }) => verdict.reason !== undefined);
+    const only = request.only && new Set(request.only);
+    const unwanted = judged.filter(
+      ({ verdict, instance, network }) =>
+        verdict.reason !== undefined && (only?.has((instance ?? network)?.id ?? "") ?? true),
+    );
     const removed: CleanupItem[] = [];
     const failed: CleanupItem[] = [];
     let kept = judged.length - unwanted.length;

@@ -13,6 +13,8 @@ export const cleanupBody = v.strictObject({
   force: v.optional(v.boolean(), false),
   /** With `force`: an image whose containers were left behind by other means. */
   image: v.optional(imageRef),
+  /** Nothing but these of what would be removed, by their ids: what a dry run has shown to somebody. */
+  only: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(10_000))),
 });
 export type CleanupBody = v.InferOutput<typeof cleanupBody>;
 

@@ -47,6 +47,8 @@ export interface ToolCall {
   /** Aborts with the client's cancellation and at the end of the call; for streams. */
   signal: AbortSignal;
   report(step: Step): void;
+  /** What somebody has just confirmed; absent where nothing has to be confirmed. */
+  confirmed?: Plan;
   settings: Settings;
   env: Environment;
   /** The files of volumes. */

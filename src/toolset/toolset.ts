@@ -247,14 +247,16 @@ export class Toolset {
   ): Promise<Answer> {
     const { [CONFIRMATION]: token, ...rest } = args;
     const bound = found.bind(found.level === "destructive" ? rest : args);
+    let confirmed: Plan | undefined;
     if (found.level === "destructive" && this.settings.confirmDestructive) {
       const plan = await this.planOf(found, bound.plan, call);
       const wish = { who: `${owner} ${who}`, tool: found.name, args: rest, plan };
-      const confirmed = typeof token === "string" && this.confirmations.redeem(token, wish);
-      if (!confirmed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
+      const agreed = typeof token === "string" && this.confirmations.redeem(token, wish);
+      if (!agreed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
+      confirmed = plan;
     }
     await begin();
-    const outcome = this.gate.redaction.outcome(await bound.run(call));
+    const outcome = this.gate.redaction.outcome(await bound.run(confirmed ? { ...call, confirmed } : call));
     const structured = fit(outcome.structured, this.settings.responseBytesMax);
     return { kind: "done", outcome: { ...outcome, structured } };
   }

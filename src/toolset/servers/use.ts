@@ -204,9 +204,11 @@ function clean(
   { force, image }: v.InferOutput<typeof cleanupInput>,
   dryRun: boolean,
   door: ServersDoor,
-  { deadline }: ToolCall,
+  { deadline, confirmed }: ToolCall,
 ) {
-  return door.cleanup({ dryRun, force, ...(image === undefined ? {} : { image }) }, { deadline });
+  const only = confirmed?.objects.map(({ id }) => id);
+  const body = { dryRun, force, ...(image === undefined ? {} : { image }), ...(only ? { only } : {}) };
+  return door.cleanup(body, { deadline });
 }
 
 export const serverStatusTool = tool({
