@@ -43,7 +43,8 @@ export class Callers {
     throw this.unknown("the bearer token is not valid", resource);
   }
 
-  private unknown(message: string, resource: string): Fault {
+  /** The fault for whoever is let in no further. */
+  unknown(message: string, resource: string): Fault {
     return new Fault("unauthenticated", message, {
       hint: "Send `Authorization: Bearer TOKEN`; `linkspan token create NAME` makes one.",
       data: { challenge: this.oauth?.challenge(resource) ?? 'Bearer realm="linkspan"' },

@@ -106,6 +106,9 @@ export class McpEndpoints {
       if (request.method !== "POST") return await this.withoutBody(visit, place.kind);
       if (place.kind === "sse") throw notAllowed("GET");
       body = await readMessages(request);
+      // While it was read.
+      if (caller.ended?.aborted)
+        throw this.callers.unknown("the bearer token is not valid any more", this.resource(url));
       if (place.kind === "mcp") return await this.streamable.post(visit, body);
       return this.events.post(visit, body);
     } catch (error) {

@@ -64,9 +64,18 @@ export class EventStore {
     if (!from) return undefined;
     const state = this.streams.get(from.stream);
     if (!state || from.number > state.last || from.number < state.dropped) return undefined;
+    return this.from(from.stream, from.number);
+  }
+
+  /** What is still kept of a stream. */
+  kept(stream: number): StoredEvent[] {
+    return this.from(stream, 0);
+  }
+
+  private from(stream: number, after: number): StoredEvent[] {
     return this.events
-      .filter(({ stream, number }) => stream === from.stream && number > from.number)
-      .map(({ stream, number, text }) => ({ id: `${stream}-${number}`, text }));
+      .filter((event) => event.stream === stream && event.number > after)
+      .map(({ number, text }) => ({ id: `${stream}-${number}`, text }));
   }
 
   private stream(stream: number): Stream {

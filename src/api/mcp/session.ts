@@ -8,7 +8,7 @@ import type { Upstream } from "../../gateway/exchange.ts";
 import type { Id, Message } from "../../gateway/clients/message.ts";
 import type { Outlet as LegOutlet, Outgoing } from "../../gateway/clients/outlet.ts";
 import type { Caller } from "./callers.ts";
-import { EventStore, type StoredEvent } from "./event-store.ts";
+import { EventStore, STORE_EVENTS_MAX, type StoredEvent } from "./event-store.ts";
 import { Outlet } from "./outlet.ts";
 import { CODE, JSON_HEADERS, Refusal } from "./refusal.ts";
 
@@ -18,8 +18,8 @@ const JSON_MS = 100;
 const UNRELATED = 0;
 /** From this revision on clients take an event without data, which gives them an id to come back with. */
 const PRIMED_SINCE = "2025-11-25";
-/** What belongs to no request and waits for a stream to be opened. */
-const WAITING_MAX = 256;
+/** Streams that have ended, of which it is known that nothing more comes. */
+const FINISHED_MAX = STORE_EVENTS_MAX;
 
 export class HttpSession implements LegOutlet {
   usedAt = performance.now();
@@ -31,7 +31,8 @@ export class HttpSession implements LegOutlet {
   /** Streams whose answers are all in the store. */
   private readonly finished = new Set<number>();
   private streams = UNRELATED;
-  private waiting: StoredEvent[] = [];
+  /** The last of what belongs to no request that somebody was given. */
+  private heard: string;
   private closed = false;
 
   constructor(
@@ -42,7 +43,7 @@ export class HttpSession implements LegOutlet {
     upstream: Upstream,
     private readonly onClose: () => void,
   ) {
-    this.store.begin(UNRELATED);
+    this.heard = this.store.begin(UNRELATED);
     this.leg = new LegacyConversation({ upstream, principal: caller.principal, outlet: this });
     caller.ended?.addEventListener("abort", this.revoked, { once: true });
   }
@@ -113,7 +114,8 @@ export class HttpSession implements LegOutlet {
     if (lastEventId === null) {
       const { outlet, response } = this.open(UNRELATED, gone);
       outlet.write(": open\n\n");
-      for (const event of this.waiting.splice(0)) outlet.write(frame(event));
+      // Nobody knows of those that were dropped meanwhile: changes of lists, of which the last ones count.
+      this.replay(UNRELATED, this.store.after(this.heard) ?? this.store.kept(UNRELATED), outlet);
       return response;
     }
     const stream = this.store.streamOf(lastEventId);
@@ -122,8 +124,7 @@ export class HttpSession implements LegOutlet {
       throw new Refusal(400, CODE.request, "what came after this event is not kept any more");
     }
     const { outlet, response } = this.open(stream, gone);
-    if (stream === UNRELATED) this.waiting = [];
-    for (const event of missed) outlet.write(frame(event));
+    this.replay(stream, missed, outlet);
     if (this.finished.has(stream)) outlet.end();
     return response;
   }
@@ -175,9 +176,13 @@ export class HttpSession implements LegOutlet {
   private sendUnrelated(text: string): void {
     if (this.closed) return;
     const event = this.store.append(UNRELATED, text);
-    if (this.outlets.get(UNRELATED)?.write(frame(event))) return;
-    this.waiting.push(event);
-    if (this.waiting.length > WAITING_MAX) this.waiting.shift();
+    if (this.outlets.get(UNRELATED)?.write(frame(event))) this.heard = event.id;
+  }
+
+  private replay(stream: number, missed: StoredEvent[], outlet: Outlet): void {
+    for (const event of missed) {
+      if (outlet.write(frame(event)) && stream === UNRELATED) this.heard = event.id;
+    }
   }
 
   private sendOn(stream: number, text: string, last: boolean): void {
@@ -189,7 +194,7 @@ export class HttpSession implements LegOutlet {
   private endStream(stream: number): void {
     this.finished.add(stream);
     const [oldest] = this.finished;
-    if (this.finished.size > WAITING_MAX && oldest !== undefined) this.finished.delete(oldest);
+    if (this.finished.size > FINISHED_MAX && oldest !== undefined) this.finished.delete(oldest);
     this.outlets.get(stream)?.end();
   }
 }

@@ -39,7 +39,7 @@ export class SessionRegistry<S extends Session> {
    * Makes room for one more of the principal: the one that was not used for longest has to go, since many clients never
    * end a session. Fault: `exhausted` where all are in use.
    */
-  async admit(caller: Caller, make: (id: string, onClose: () => void) => S): Promise<S> {
+  admit(caller: Caller, make: (id: string, onClose: () => void) => S): S {
     const own = [...this.sessions.values()].filter((one) => one.caller.principal === caller.principal);
     if (own.length >= SESSIONS_PER_PRINCIPAL_MAX) {
       const oldest = own.filter((one) => one.quiet).sort((a, b) => a.usedAt - b.usedAt)[0];
@@ -48,7 +48,8 @@ export class SessionRegistry<S extends Session> {
           hint: "End one with DELETE.",
         });
       }
-      await oldest.close();
+      // It is out of the way at once; what it has opened ends when it can.
+      void oldest.close();
     }
     const id = randomBytes(ID_BYTES).toString("base64url");
     const session = make(id, () => this.sessions.delete(id));

@@ -24,9 +24,9 @@ export class EventSessions {
   constructor(private readonly gateways: Gateways) {}
 
   /** Opens a session; its stream is the answer. */
-  async open({ request, caller, target, onDone }: Visit): Promise<Response> {
+  open({ request, caller, target, onDone }: Visit): Response {
     const upstream = openTarget(this.gateways, target, caller);
-    const session = await this.sessions.admit(caller, (id, onClose) => new EventSession(id, caller, upstream, onClose));
+    const session = this.sessions.admit(caller, (id, onClose) => new EventSession(id, caller, upstream, onClose));
     request.signal.addEventListener("abort", () => void session.close(), { once: true });
     onDone();
     return session.response();

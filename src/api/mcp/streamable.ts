@@ -63,7 +63,7 @@ export class Streamable {
     const batch = Array.isArray(body);
     const broken = (batch ? body : [body]).find((one) => one.kind === "broken");
     if (broken?.kind === "broken") throw new Refusal(400, broken.error.code, broken.error.message);
-    const session = await this.session(visit, body);
+    const session = this.session(visit, body);
     return session.post(batch ? body : [body], batch, request.signal, onDone);
   }
 
@@ -93,7 +93,7 @@ export class Streamable {
   }
 
   /** The one that the request names, or a new one for `initialize`. */
-  private async session({ request, caller, target }: Visit, body: Message | Message[]): Promise<HttpSession> {
+  private session({ request, caller, target }: Visit, body: Message | Message[]): HttpSession {
     const { headers } = request;
     if (headers.get("mcp-session-id") !== null) {
       const session = this.known(headers, caller, target);
