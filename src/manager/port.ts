@@ -15,6 +15,8 @@ import { WaitingRoom } from "./waiting-room.ts";
 /** All clients of one manager (faults.md). */
 const CONNECTIONS_MAX = 10_000;
 const POLL_MS = 20;
+/** A front whose client does not read for a while (it was suspended, it is being debugged) is no stranger. */
+const FRONT_STALLED_MS = 600_000;
 
 interface Bounds {
   connectionsMax?: number;
@@ -54,7 +56,8 @@ export function openPort(host: Host, options: PortOptions): TcpPort {
 
 /** The same on a unix socket, 0600. */
 export function openSocket(host: Host, options: SocketOptions): LinePort {
-  return serve(host, undefined, options, (handlers) => {
+  const bounds = { ...options, stalledMs: options.stalledMs ?? FRONT_STALLED_MS };
+  return serve(host, undefined, bounds, (handlers) => {
     const { path } = options;
     // Left by a manager that was killed; a living one would hold the lock.
     rmSync(path, { force: true });
