@@ -20,7 +20,7 @@ export interface RegistryOptions {
   stalls?: boolean | Promise<void>;
   /** Layers come byte by byte, so that it is seen when nobody takes them any more. */
   drips?: boolean;
-  /** Takes the beginning of a push, and answers when the promise is resolved. */
+  /** The beginning of a push is answered when the promise is resolved. */
   uploads?: Promise<void>;
 }
 
@@ -87,10 +87,8 @@ async function answer(request: Request, { blobs, manifests, asked, counts, optio
     return refuse(401, "UNAUTHORIZED", { "www-authenticate": 'Basic realm="test"' });
   }
   if (pathname === "/v2/") return Response.json({});
-  if (options.uploads && pathname.endsWith("/blobs/uploads/")) {
-    await options.uploads;
-    return new Response(null, { status: 202, headers: { location: `${pathname}1`, range: "0-0" } });
-  }
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return await take(request, { blobs, manifests, asked, counts, options });
   const [, name = "", kind, ref = ""] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? [];
   if (kind === "manifests") {
     if (options.limited) {
@@ -134,4 +132,30 @@ function dripping(blob: Buffer, counts: Store["counts"]): Response {
     },
   });
   return new Response(body, { headers: { "content-length": String(blob.length) } });
+}
+
+/** A push: a layer is begun, sent and named; then the manifest. */
+async function take(request: Request, { blobs, manifests, options }: Store): Promise<Response> {
+  const { pathname, searchParams } = new URL(request.url);
+  if (request.method === "DELETE") return new Response(null, { status: 204 });
+  if (request.method === "POST") {
+    await options.uploads;
+    const location = `${pathname}${crypto.randomUUID()}`;
+    return new Response(null, { status: 202, headers: { location, range: "0-0" } });
+  }
+  const bytes = Buffer.from(await request.arrayBuffer());
+  const [, name = ""] = /^\/v2\/(.+)\/manifests\//.exec(pathname) ?? [];
+  if (name !== "") {
+    manifests.set(name, bytes);
+    const named = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+    return new Response(null, { status: 201, headers: { "docker-content-digest": named } });
+  }
+  const sent = Buffer.concat([blobs.get(pathname) ?? Buffer.alloc(0), bytes]);
+  if (request.method === "PATCH") {
+    blobs.set(pathname, sent);
+    return new Response(null, { status: 202, headers: { location: pathname, range: `0-${sent.length - 1}` } });
+  }
+  const digest = searchParams.get("digest") ?? "";
+  blobs.set(digest, sent);
+  return new Response(null, { status: 201, headers: { "docker-content-digest": digest } });
 }

@@ -39,6 +39,9 @@ export interface ToolResult {
   structured: Record<string, unknown>;
 }
 
+/** Tools that have done what was asked, in this process: not those that have answered with a plan. */
+export const workedSoFar = new Set<string>();
+
 export async function toolsetClient({
   era = "legacy",
   env = {},
@@ -86,7 +89,9 @@ export async function toolsetClient({
     async call(name, args = {}) {
       const action = name.replace(/^docker_/, "");
       const category = categories?.get(action);
-      return category ? raw(category, { action, arguments: args }) : raw(name, args);
+      const result = await (category ? raw(category, { action, arguments: args }) : raw(name, args));
+      if (!result.isError) workedSoFar.add(name);
+      return result;
     },
     async names() {
       return categories ? [...categories.keys()] : (await client.listTools()).tools.map(({ name }) => name);

@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
 import { actionOf, compactList } from "../../src/toolset/compact.ts";
+import { SERVER_TOOLS } from "../../src/toolset/servers/tools.ts";
 import { describe } from "../../src/toolset/describe.ts";
+import { PROOFS } from "../support/proofs.ts";
 import { GOLDEN, golden, REFERENCE, tokens, toolsReference } from "../support/tools-reference.ts";
 
 test("names are unique, plain and say docker", () => {
@@ -26,6 +28,23 @@ test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
     expect(Object.keys(outputSchema.properties).length).toBeGreaterThan(0);
   },
 );
+
+test("every tool is shown at work, with what is absent, and with what it refuses; those about servers in servers.test.ts", async () => {
+  const servers = new Set(SERVER_TOOLS.map(({ name }) => name));
+  const others = ALL_TOOLS.filter(({ name }) => !servers.has(name));
+  expect(Object.keys(PROOFS).toSorted()).toEqual(others.map(({ name }) => name).toSorted());
+  for (const file of new Set(Object.values(PROOFS).map(({ does }) => does)))
+    expect([file, await Bun.file(join(import.meta.dir, `${file}.test.ts`)).text()]).toEqual([
+      file,
+      expect.stringContaining("expectWorked(import.meta.path)"),
+    ]);
+  for (const tool of others) {
+    const { absent } = PROOFS[tool.name] ?? { absent: "" };
+    // What is absent is well-formed; and where nothing could be, it is said why.
+    if (typeof absent === "string") expect([tool.name, absent]).toEqual([tool.name, expect.stringMatching(/ .* /)]);
+    else expect(() => tool.bind(absent)).not.toThrow();
+  }
+});
 
 test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
   "%s is as its golden file (bun test/support/tools-reference.ts writes it)",

@@ -10,6 +10,7 @@ import { listImages, removeImage } from "../../src/docker/images.ts";
 import { inspectNetwork, listNetworks, removeNetwork } from "../../src/docker/networks.ts";
 import { inspectVolume, listVolumes, removeVolume } from "../../src/docker/volumes.ts";
 import { ENGINE, engine, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
 
@@ -276,3 +277,5 @@ engineTest("what is not there, and what is refused before anything is made", asy
     .filter((name) => name.includes("compose"));
   expect(names.toSorted()).toEqual(["config", "logs", "ps", "validate"].map((name) => `docker_compose_${name}`));
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { inspectContainer, removeContainer } from "../../src/docker/containers.ts";
 import { ENGINE, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 
@@ -226,3 +227,5 @@ engineTest("refused before anything reaches the engine", async () => {
   });
   await rm(folder, { recursive: true });
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

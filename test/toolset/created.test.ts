@@ -18,6 +18,7 @@ import {
   say,
 } from "../support/created.ts";
 import { ENGINE, engine, engineTest } from "../support/engine.ts";
+import { CREATE_PROOFS, expectWorked, refusals } from "../support/proofs.ts";
 import { pythonImage } from "../support/python-image.ts";
 import type { ToolsetClient } from "../support/toolset-client.ts";
 import { until } from "../support/until.ts";
@@ -288,3 +289,10 @@ test("refused: by level, by input, what is not there", async () => {
     expect(await session.call(name, args), name).toMatchObject({ isError: true, structured: { kind: "not-found" } });
   }
 });
+
+test("what is not there, and what is refused", async () => {
+  await using session = await open(await fresh(), { env: { LINKSPAN_RUNTIME: "process" } });
+  await refusals(session, CREATE_PROOFS);
+});
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

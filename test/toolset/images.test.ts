@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { removeImage } from "../../src/docker/images.ts";
 import { ENGINE, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { startImageRegistry } from "../support/image-registry.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 
@@ -75,6 +76,22 @@ engineTest("a folder as context: .dockerignore, errors with the last step, folde
   await rm(folder, { recursive: true });
 });
 
+engineTest("push to a registry: it is there for a pull", async () => {
+  await using registry = await startImageRegistry({});
+  await using session = await toolsetClient();
+  const ref = named(`${registry.host}/pushed:1`);
+  const built = await session.call("docker_build_image", {
+    tag: ref,
+    files: { Dockerfile: "FROM scratch\nCOPY a /\n", a: crypto.randomUUID() },
+  });
+  const pushed = await session.call("docker_push_image", { image: ref });
+  expect([pushed.text, pushed.isError]).toEqual([`${ref} is in its registry`, undefined]);
+  if (!ENGINE) throw new Error("no engine");
+  await removeImage(ENGINE, ref, Deadline.in(20_000));
+  const pulled = await session.call("docker_pull_image", { image: ref });
+  expect([pulled.text, pulled.structured.id]).toEqual([pulled.text, built.structured.id]);
+});
+
 engineTest("pull from a registry with progress; what is absent is said", async () => {
   await using registry = await startImageRegistry({
     "tools/hello": [{ kind: "bytes", name: "hello", bytes: Buffer.alloc(300_000, "x") }],
@@ -106,3 +123,5 @@ engineTest("pull from a registry with progress; what is absent is said", async (
     expect([image, structured.kind]).toEqual([image, "invalid"]);
   }
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

@@ -5,6 +5,7 @@ import { removeContainer } from "../../src/docker/containers.ts";
 import { inspectNetwork, removeNetwork } from "../../src/docker/networks.ts";
 import { removeVolume } from "../../src/docker/volumes.ts";
 import { ENGINE, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 
@@ -111,3 +112,5 @@ engineTest("what does not exist, and what is refused", async () => {
     expect([tool, args, isError, structured.kind]).toEqual([tool, args, true, kind]);
   }
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import { removeImage } from "../../src/docker/images.ts";
 import { ENGINE, engine, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { type ImageRegistry, startImageRegistry } from "../support/image-registry.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 
@@ -68,6 +69,30 @@ engineTest("a login is checked, used by pulls of this process, and kept nowhere"
     expect([JSON.stringify(said).includes(secret), written.join("").includes(secret)]).toEqual([false, false]);
 });
 
+engineTest("a search: in the registry that the term names, with what it says of its images", async () => {
+  const found = { name: "web", description: "a server", star_count: 3, is_official: false };
+  await using hub = searchable([found]);
+  await using session = await toolsetClient();
+  const { structured, text } = await session.call("docker_search_images", { term: `${hub.host}/web`, limit: 5 });
+  expect([text, structured.images]).toEqual([
+    "web (3 stars): a server",
+    [{ name: "web", description: "a server", stars: 3, official: false }],
+  ]);
+});
+
+/** The first version of the registry's API, which is the one that has a search. */
+function searchable(results: Record<string, unknown>[]): { host: string } & AsyncDisposable {
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) =>
+      Response.json(
+        new URL(request.url).pathname === "/v1/search" ? { num_results: 1, results } : { standalone: true },
+      ),
+  });
+  return { host: `127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.stop(true) };
+}
+
 engineTest("what is refused", async () => {
   await using session = await toolsetClient({ env: { ...env, LINKSPAN_REGISTRY_ODD: "no registry in it" } });
   const rows: [Record<string, unknown>, string][] = [
@@ -92,3 +117,5 @@ engineTest("what is refused", async () => {
   const refused = await reading.call("docker_login_registry", { login: "work" });
   expect(refused.structured.kind).toBe("forbidden");
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

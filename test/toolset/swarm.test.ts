@@ -7,6 +7,7 @@ import { Deadline } from "../../src/base/deadline.ts";
 import { inspectService, type ServiceInfo } from "../../src/docker/services.ts";
 import { cageProblem } from "../support/caged-engine.ts";
 import { busyboxImage } from "../support/images.ts";
+import { expectWorked, refusals, SWARM_PROOFS } from "../support/proofs.ts";
 import { startSwarmEngine, type SwarmEngine } from "../support/swarm-engine.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
 import { until } from "../support/until.ts";
@@ -210,14 +211,7 @@ describe.skipIf(problem !== undefined)("swarm", () => {
       );
     }, 60_000);
 
-    test("what does not exist", async () => {
-      for (const [tool, args] of CALLS.filter(([, { service_id }]) => service_id !== undefined)) {
-        const { isError, structured } = await session.call(tool, args);
-        expect([tool, isError, structured.kind]).toEqual([tool, true, "not-found"]);
-      }
-      const network = await session.call("docker_create_service", { image, networks: ["absent"] });
-      expect(network.structured).toMatchObject({ kind: "not-found" });
-    });
+    test("what does not exist, and what is refused", () => refusals(session, SWARM_PROOFS));
 
     test("what is refused, and nothing of it reached the swarm", async () => {
       const template = join(folder, '{{index .Service.Labels "x"}}');
@@ -268,17 +262,6 @@ describe.skipIf(problem !== undefined)("swarm", () => {
       expect(scaled.structured.kind).toBe("conflict");
     }, 60_000);
 
-    test("refused by level", async () => {
-      await using reading = await open({ SAFETY_ALLOW_MODERATE_OPERATIONS: "false" });
-      const { tools } = await reading.client.listTools();
-      const names = new Set(tools.map(({ name }) => name));
-      const reads = /^docker_(list_services|inspect_service|list_nodes|service_logs)$/;
-      for (const [tool, args] of CALLS) {
-        expect([tool, names.has(tool)]).toEqual([tool, reads.test(tool)]);
-        if (reads.test(tool)) continue;
-        const { structured } = await reading.call(tool, args);
-        expect([tool, structured.kind]).toEqual([tool, "forbidden"]);
-      }
-    });
+    test("the tools that are shown here have worked", () => expectWorked(import.meta.path));
   });
 });

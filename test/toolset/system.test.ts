@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { Deadline } from "../../src/base/deadline.ts";
 import { removeContainer } from "../../src/docker/containers.ts";
 import { ENGINE, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
 import { toolsetClient } from "../support/toolset-client.ts";
 
@@ -17,6 +18,7 @@ engineTest("what the engine is, what it has, how it is", async () => {
   const info = await session.call("docker_system_info");
   expect(info.structured.cpus).toBeGreaterThan(0);
   expect(info.structured.info).not.toHaveProperty("HttpProxy");
+  expect((await session.call("docker_version")).structured).toMatchObject({ version: expect.stringMatching(/^\d/) });
   const df = await session.call("docker_system_df");
   expect(df.structured).toMatchObject({
     images: { count: expect.any(Number) },
@@ -91,3 +93,5 @@ engineTest("what is wrong with a container", async () => {
   const absent = await session.call("docker_diagnose", { container_id: `${prefix}-none` });
   expect(absent.structured.kind).toBe("not-found");
 });
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

@@ -8,6 +8,7 @@ import { inspectImage, removeImage } from "../../src/docker/images.ts";
 import { inspectNetwork, type NetworkInfo, removeNetwork } from "../../src/docker/networks.ts";
 import { inspectVolume, removeVolume } from "../../src/docker/volumes.ts";
 import { ENGINE, engineTest } from "../support/engine.ts";
+import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
 
@@ -22,10 +23,10 @@ const deadline = () => Deadline.in(30_000);
 
 afterAll(async () => {
   if (!ENGINE) return;
-  for (const one of ["web", "old", "busy"]) await removeContainer(ENGINE, named(one), deadline());
-  await removeNetwork(ENGINE, named("net"), deadline());
+  for (const one of ["web", "old", "busy", "killed"]) await removeContainer(ENGINE, named(one), deadline());
+  for (const one of ["net", "pruned"]) await removeNetwork(ENGINE, named(one), deadline());
   for (const one of ["data", "unused"]) await removeVolume(ENGINE, named(one), deadline());
-  for (const tag of ["1", "2"]) await removeImage(ENGINE, `${prefix}:${tag}`, deadline());
+  for (const tag of ["1", "2", "3"]) await removeImage(ENGINE, `${prefix}:${tag}`, deadline());
 });
 
 function engine() {
@@ -179,6 +180,47 @@ engineTest("backup and restore of a volume, and its undo", async () => {
   expect((await session.call("docker_undo")).structured.bundles).toEqual([]);
 });
 
+engineTest("a kill, and prunes of what has a label, which nothing else has to fear", async () => {
+  await using session = await toolsetClient({ env: DESTRUCTIVE });
+  const own = `${prefix}-prune`;
+  const mine = { filters: { label: `linkspan.test=${own}` } };
+  const labels = { "linkspan.test": own };
+  const container_id = named("killed");
+  const sleeper = { entrypoint: ["/bin/busybox"], command: ["sleep", "600"] };
+  await session.call("docker_run_container", {
+    ...sleeper,
+    image: await busyboxImage(engine()),
+    name: container_id,
+    labels,
+  });
+  const killed = await confirmed(session, "docker_kill_container", { container_id });
+  expect([killed.text, killed.structured["state"]]).toEqual([killed.text, "exited"]);
+  await session.call("docker_create_network", {
+    name: named("pruned"),
+    labels,
+    ipam: { Config: [{ Subnet: subnet.replace(/^10\.\d+/, `10.${200 + (process.pid % 8)}`) }] },
+  });
+  const Dockerfile = `FROM scratch\nLABEL linkspan.test=${own}\nCOPY Dockerfile /\n`;
+  const image = `${prefix}:3`;
+  await session.call("docker_build_image", { files: { Dockerfile }, tag: image });
+  const back = async (pruned: { structured: Record<string, unknown> }) => {
+    const undone = await session.call("docker_undo", { id: pruned.structured["undo"] });
+    expect([undone.text, undone.isError]).toEqual([undone.text, undefined]);
+  };
+  const names = ({ structured }: { structured: Record<string, unknown> }) =>
+    (structured["removed"] as { name: string }[]).map(({ name }) => name);
+  const networks = await confirmed(session, "docker_prune_networks", mine);
+  expect(names(networks)).toEqual([named("pruned")]);
+  await back(networks);
+  const images = await confirmed(session, "docker_prune_images", { ...mine, all: true });
+  expect(names(images)).toEqual([image]);
+  await back(images);
+  const all = await confirmed(session, "docker_system_prune", { ...mine, all: true });
+  expect(names(all)).toEqual([container_id, named("pruned"), image]);
+  await back(all);
+  expect((await inspectContainer(engine(), container_id, deadline()))?.State.Status).toBe("created");
+});
+
 for (const era of ["legacy", "modern"] as const) {
   engineTest(`a ${era} client that can ask its user: declined, then accepted`, async () => {
     const answers = [false, true];
@@ -203,3 +245,5 @@ for (const era of ["legacy", "modern"] as const) {
     expect(await inspectVolume(engine(), volume_name, deadline())).toBeUndefined();
   });
 }
+
+engineTest("the tools that are shown here have worked", async () => expectWorked(import.meta.path));

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { Fault } from "../../base/fault.ts";
 import { at, createContainer, inspectContainer, removeContainer, startContainer } from "../../docker/containers.ts";
 import { Deadline } from "../../base/deadline.ts";
 import { output } from "../output.ts";
@@ -54,7 +55,15 @@ export const runContainerTool = tool({
 
 async function create(spec: ContainerSpec, call: ToolCall): Promise<v.InferInput<typeof result>> {
   const config = await configOf(spec, call);
-  const id = await createContainer(await call.engine(), spec.name, config, call.deadline);
+  const engine = await call.engine();
+  const id = await createContainer(engine, spec.name, config, call.deadline).catch((error: unknown) => {
+    const { kind, message } = Fault.from(error);
+    if (kind !== "not-found" || !/no such image/i.test(message)) throw error;
+    throw new Fault(kind, message, {
+      hint: "docker_pull_image gets it from its registry; docker_list_images shows those that are here.",
+      cause: error,
+    });
+  });
   return { id, name: spec.name ?? id.slice(0, 12), state: "created", ports: [], ...(await described(id, call)) };
 }
 

@@ -227,7 +227,7 @@ export const PRUNING_TOOLS = {
     category: "system",
     title: "Remove everything unused",
     description:
-      "Removes stopped containers, unused networks, images without a name and the build cache; with volumes also those without a name. docker_undo brings all but the build cache back.",
+      "Removes stopped containers, unused networks, images without a name and, where no filter is named, the build cache; with volumes also those without a name. docker_undo brings all but the build cache back.",
     input: v.strictObject({
       filters: pruneFilters,
       volumes: v.optional(v.boolean(), false),
@@ -243,7 +243,8 @@ export const PRUNING_TOOLS = {
           ...(await unusedNetworks(lists, call)),
           ...(await unusedImages(lists, all, call)),
           ...(volumes ? await unusedVolumes(lists, false, call) : []),
-          ...(await buildCache(call)),
+          // A label or an age means nothing to it: whoever asks for some things does not ask for all of it.
+          ...(Object.keys(lists).length === 0 ? await buildCache(call) : []),
         ];
       },
     ),
