@@ -1,5 +1,6 @@
 /** A toolset that the manager's own process hosts: what its tools answer, and that it is what they answer over REST. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { ManagerClient } from "../../src/api/client/client.ts";
 import { SILENT } from "../../src/base/log.ts";
 import type { ServersDoor } from "../../src/api/client/door.ts";
 import { SERVER_TOOLS } from "../../src/toolset/servers/tools.ts";
@@ -70,4 +71,17 @@ test("the same tools over the manager's own door and over REST: the same life, t
     await inside.call("remove_server", { name, forget: true });
   }
   expect(api.manager.servers()).toEqual([]);
+});
+
+test("of a manager on another machine no volume is asked for: nobody here can judge it", async () => {
+  const remote = new ManagerClient({ kind: "http", url: api.url, token: api.token });
+  const { call } = through(remote);
+  expect((await call("list_servers")).structured).toMatchObject({ total: 0 });
+  const { image, args } = fixture("tools-legacy.ts");
+  for (const volume of ["notes:/data", "/srv:/data"])
+    expect(await rejection(call("run_server", { name: "far", image, args, volumes: [volume] }))).toMatchObject({
+      kind: "unsupported",
+    });
+  expect((await call("run_server", { name: "far", image, args })).structured).toMatchObject({ state: "ready" });
+  await call("remove_server", { name: "far", forget: true });
 });

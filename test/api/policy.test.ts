@@ -10,7 +10,7 @@ import { ALL_TOOLS } from "../../src/toolset/catalogue.ts";
 import { TcpClient } from "../e2e/tcp-client.ts";
 import { fixture } from "../support/api.ts";
 import { BINARY } from "../support/binary.ts";
-import { cleanEnv, faultLine } from "../support/cli.ts";
+import { cleanEnv, faultLine, linkspan } from "../support/cli.ts";
 import { type CliManager, cliManager } from "../support/cli-manager.ts";
 import { endAll, fresh } from "../support/created.ts";
 import { rejection } from "../support/rejection.ts";
@@ -248,4 +248,10 @@ test("a manager that a toolset starts in the background has none of the toolset'
   const client = new ManagerClient({ kind: "unix", path: managerSocket(dataDir) });
   expect(await client.start("plain", fixture("tools-legacy.ts"))).toMatchObject({ state: "ready" });
   await client.remove("plain");
+});
+
+test("what asks no manager is judged by its own environment", async () => {
+  const env = { ...READ_ONLY, LINKSPAN_DATA_DIR: await fresh() };
+  const ran = await linkspan(["wrap", "nothing:1", "-t", "nothing:2", "--json"], { env });
+  expect([ran.code, faultLine(ran)]).toEqual([3, refusalOf("docker_build_image", READ_ONLY) as never]);
 });
