@@ -44,7 +44,7 @@ export function openDoors({ manager, settings, config, log, background }: DoorsO
     const lines = tcp && openPort(receiving, { host, port: tcpPort, token });
     const fronts = openSocket(receiving, { path: gatewaySocket(socketPath) });
     log.info(`linkspan ${VERSION} is up`, {
-      ...(api.url ? { rest: api.url } : {}),
+      ...(api.url ? { rest: api.url, mcp: `${api.url}/mcp` } : {}),
       ...(lines ? { tcp: `${host}:${lines.port}` } : {}),
       socket: socketPath,
       data: path,

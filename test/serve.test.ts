@@ -118,7 +118,7 @@ afterEach(() => {
 test("says where it listens; SIGTERM: exit code 0, servers run on, the next manager takes them over; SIGKILL the same", async () => {
   const dir = await folder();
   await using first = await Serve.start(dir);
-  expect(first.log).toMatch(/is up rest=http:\/\/127\.0\.0\.1:\d+ tcp=127\.0\.0\.1:\d+ socket=/);
+  expect(first.log).toMatch(/is up rest=(http:\/\/127\.0\.0\.1:\d+) mcp=\1\/mcp tcp=127\.0\.0\.1:\d+ socket=/);
   const before = await first.startPlain();
   expect(await first.end("SIGTERM")).toBe(0);
   expect(existsSync(join(dir, "manager.sock"))).toBe(false);

@@ -180,7 +180,7 @@ export const COMMANDS: Entry[] = [
 /** What src/main.ts answers before any command is loaded. Each prints its own `--help`. */
 export const ROLES = [
   { name: "mcp", summary: "The stdio MCP server that a client starts" },
-  { name: "serve", summary: "The manager: REST on port 8080, TCP on port 8081" },
+  { name: "serve", summary: "The manager: REST and MCP on port 8080, TCP on port 8081" },
   { name: "bridge", summary: "A server's stdio on a TCP port (runs inside the container)" },
   { name: "health", summary: "Ask a bridge or a manager whether it is well" },
 ];

@@ -40,7 +40,13 @@ interface Option {
 /** Every option but --background-child can also be given as `LINKSPAN_` and its name in capitals. */
 const OPTIONS: Option[] = [
   { flag: "--host", field: "host", kind: "text", value: "ADDRESS", help: "address of both ports (127.0.0.1)" },
-  { flag: "--port", field: "port", kind: "number", value: "N", help: "REST; 0 is any free one (8080)" },
+  {
+    flag: "--port",
+    field: "port",
+    kind: "number",
+    value: "N",
+    help: "REST and MCP over HTTP; 0 is any free one (8080)",
+  },
   { flag: "--tcp-port", field: "tcpPort", kind: "number", value: "N", help: "newline-delimited JSON-RPC (8081)" },
   {
     flag: "--allow-host",
@@ -141,7 +147,8 @@ const own = v.object({
 
 export const USAGE = `Usage: linkspan serve [OPTIONS]
 
-The manager: REST on port 8080, newline-delimited JSON-RPC on port 8081, both on 127.0.0.1, and a unix socket.
+The manager: REST and MCP over HTTP on port 8080, newline-delimited JSON-RPC on port 8081, both on 127.0.0.1, and a unix
+socket.
 
 Options:
 ${[...OPTIONS, { flag: "-h, --help", help: "show this text" }].map(describe).join("\n")}

@@ -158,7 +158,8 @@ export class McpEndpoints {
   }
 }
 
-function placeOf({ pathname, searchParams }: URL, webSocket: boolean): Place | undefined {
+function placeOf({ pathname: path, searchParams }: URL, webSocket: boolean): Place | undefined {
+  const pathname = path.endsWith("/") ? path.slice(0, -1) : path;
   const all: Target = { kind: "all", group: searchParams.get("group") ?? undefined };
   if (pathname === "/mcp") return { kind: "mcp", target: all, pattern: pathname };
   if (pathname === "/sse") return { kind: "sse", target: all, pattern: pathname };

@@ -198,13 +198,13 @@ describe("limits", () => {
 
   test("a header that is too long ends the connection, and nobody else's", async () => {
     const socket = connect(Number(new URL(mcp.url).port), "127.0.0.1");
-    socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\nmcp-name: ${"x".repeat(1_000_000)}`);
+    socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\nmcp-name: ${"x".repeat(20_000)}`);
     const ended = Promise.withResolvers<string>();
     let answer = "";
     socket.on("data", (chunk) => (answer += chunk));
     socket.on("error", () => ended.resolve("cut"));
     socket.on("close", () => ended.resolve(answer));
-    expect(await ended.promise).toMatch(/^(cut|HTTP\/1.1 4\d\d|$)/);
+    expect(await ended.promise).toStartWith("HTTP/1.1 431 ");
     expect((await modern(mcp, "tools/list")).status).toBe(200);
   });
 });

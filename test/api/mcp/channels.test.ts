@@ -31,6 +31,14 @@ test("the SDK's client of HTTP+SSE: calls, progress, and an end", async () => {
   }
 });
 
+test("HTTP+SSE ends with the token that has opened it", async () => {
+  const tokens = new TokenClient({ kind: "unix", path: mcp.api.socket });
+  const { token } = await tokens.create({ name: "sse" });
+  const stream = await fetch(`${mcp.url}/sse/`, { headers: { authorization: `Bearer ${token}` } });
+  await tokens.revoke("sse");
+  expect(await stream.text()).toStartWith("event: endpoint\n");
+});
+
 test("messages of nobody's session, of another principal's, and of none", async () => {
   const stream = events(await mcp.api.http("/sse"));
   const path = (await stream.next()).value?.data ?? "";
