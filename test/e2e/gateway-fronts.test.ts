@@ -1,7 +1,8 @@
 /** Fronts of the gateway: without a manager, with one inside, across its restart, and the TCP port beside them. */
 import { expect, test } from "bun:test";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { gatewaySocket, managerSocket } from "../../src/base/data-dir.ts";
 import { BINARY } from "../support/binary.ts";
 import { cleanEnv, tempDir } from "../support/cli.ts";
 import { until } from "../support/until.ts";
@@ -31,15 +32,17 @@ const MODERN = {
 };
 
 /** A home with a configuration and nothing else. */
-async function home(): Promise<{ path: string; launch(...args: string[]): Launch } & AsyncDisposable> {
+async function home(): Promise<{ path: string; data: string; launch(...args: string[]): Launch } & AsyncDisposable> {
   const dir = await tempDir("home");
   await Bun.write(join(dir.path, ".config/linkspan/linkspan.yaml"), CONFIG);
-  const given = cleanEnv({ HOME: dir.path, LINKSPAN_DATA_DIR: join(dir.path, "data") });
+  // Too long for a socket in it.
+  const data = join(dir.path, `data-${"x".repeat(100)}`);
+  const given = cleanEnv({ HOME: dir.path, LINKSPAN_DATA_DIR: data });
   const env = Object.fromEntries(
     Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
   );
   const launch = (...args: string[]) => ({ command: BINARY, args: ["mcp", ...args], env });
-  return { path: dir.path, launch, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
+  return { path: dir.path, data, launch, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
 }
 
 /** The names of the tools, once all servers have been heard. */
@@ -69,7 +72,10 @@ test(
     let manager = 0;
     try {
       expect((await front.initialize(30_000)).result).toMatchObject({ protocolVersion: "2025-11-25" });
-      manager = Number(await readFile(join(at.path, "data/manager.pid"), "utf8"));
+      manager = Number(await readFile(join(at.data, "manager.pid"), "utf8"));
+      const socket = gatewaySocket(managerSocket(at.data));
+      expect(socket.startsWith(at.data)).toBe(false);
+      expect((await stat(socket)).mode & 0o777).toBe(0o600);
       await tools(front, ["old__echo", "new__echo"]);
       const echo = await front.call("new__echo", { text: "hello" });
       expect(echo.result).toMatchObject({ content: [{ text: "hello" }] });
@@ -98,7 +104,7 @@ test(
     await using one = new RawFront(at.launch("--embedded", "new", "--translate"));
     expect((await one.initialize(30_000)).result).toMatchObject({ serverInfo: { name: "tools-modern" } });
     expect((await one.call("echo", { text: "hi" })).result).toMatchObject({ content: [{ text: "hi" }] });
-    expect(await Bun.file(join(at.path, "data/manager.sock")).exists()).toBe(false);
+    expect(await Bun.file(managerSocket(at.data)).exists()).toBe(false);
     for (const each of [front, one]) {
       each.endInput();
       expect(await each.ended()).toBe(0);
