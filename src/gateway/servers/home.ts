@@ -5,7 +5,6 @@ import { heeding } from "./heeding.ts";
 import { LIST_CHANGED, RESOURCE_UPDATED } from "./listeners.ts";
 import type { ModernProcess } from "./modern.ts";
 
-const IDLE_MS = 300_000;
 /** A listen that the server has ended is begun again, each time after twice as long. */
 const AGAIN_MS = 1_000;
 const AGAIN_MS_MAX = 60_000;
@@ -29,7 +28,7 @@ export class Home {
 
   constructor(
     private readonly start: () => Promise<ModernProcess>,
-    private readonly idleMs = IDLE_MS,
+    private readonly idleMs: number,
   ) {}
 
   get process(): ModernProcess | undefined {

@@ -16,7 +16,6 @@ const LEASE_TOTAL_MS = 60_000;
 const WAITERS_MAX = 64;
 /** After a cancelled call a process is not given to the next one for so long: words of the old one may still come. */
 const COOL_MS = 1_000;
-const IDLE_MS = 300_000;
 
 export interface PoolOptions {
   start(): Promise<LegacyProcess>;
@@ -24,7 +23,7 @@ export interface PoolOptions {
   /** Processes at the same time. */
   max: number;
   /** Closed when unused for so long; `Infinity`: only by `close`. */
-  idleMs?: number;
+  idleMs: number;
 }
 
 interface Waiter {
@@ -98,7 +97,7 @@ export class Pool {
     this.processes.push(process);
     process.onEnded = () => this.forget(process);
     this.options.listeners.joined(process);
-    const { idleMs = IDLE_MS } = this.options;
+    const { idleMs } = this.options;
     if (idleMs === Infinity || this.sweeper) return;
     this.sweeper = setInterval(() => this.sweep(idleMs), idleMs / 4);
     this.sweeper.unref();

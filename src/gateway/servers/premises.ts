@@ -23,11 +23,14 @@ interface Tenant {
 export class Premises {
   private readonly tenants = new Map<string, Tenant>();
 
-  constructor(private readonly eras: Eras) {}
+  constructor(
+    private readonly eras: Eras,
+    private readonly idleMs: number,
+  ) {}
 
   home(principal: string): Home {
     const tenant = this.tenant(principal);
-    tenant.home ??= new Home(() => this.eras.start("modern"));
+    tenant.home ??= new Home(() => this.eras.start("modern"), this.idleMs);
     return tenant.home;
   }
 
@@ -43,6 +46,7 @@ export class Premises {
       start: () => this.eras.start("legacy", role),
       listeners: tenant.listeners,
       max: PROCESSES_MAX,
+      idleMs: this.idleMs,
     });
     tenant.pools.set(profile, pool);
     return pool;

@@ -46,6 +46,8 @@ export interface ServerOptions {
   shared?: boolean;
   /** A server that answers nothing for so long is asked in the other era, too; 3 s when absent. */
   silentMs?: number;
+  /** Processes that are no client's own are closed when nobody has used them for so long; 5 min when absent. */
+  idleMs?: number;
 }
 
 /** Requests that both eras have, and that are translated. Others pass only where client and server speak the same era. */
@@ -62,6 +64,7 @@ const COMMON: ReadonlySet<string> = new Set([
 /** A legacy server may ask something during these. */
 const ASKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const SILENT_MS = 3_000;
+const IDLE_MS = 300_000;
 /** Notes that come right behind the answer to a listen, before the listener knows that it is one. */
 const EARLY_NOTES_MAX = 256;
 
@@ -75,7 +78,7 @@ export function serverUpstream(options: ServerOptions): Upstream {
     startMs: START_MS,
     silentMs: options.silentMs ?? SILENT_MS,
   });
-  const premises = new Premises(eras);
+  const premises = new Premises(eras, options.idleMs ?? IDLE_MS);
   return { attach: (client) => new ServerAttachment(client, eras, premises) };
 }
 
