@@ -78,7 +78,7 @@ function toolsetMembers({ toolsets, groups }: GatewaySection, hosted: Hosted): M
 
 /** Each server as an upstream, the same one for all of its clients until it is defined anew. */
 class Servers {
-  private readonly known = new Map<string, { hash: string; era: string; upstream: Upstream }>();
+  private readonly known = new Map<string, { key: string; upstream: Upstream }>();
   private readonly verdicts = new Verdicts();
   private readonly doors: Doors;
 
@@ -105,15 +105,17 @@ class Servers {
   upstream(name: string, { hash, spec }: Partial<Definition> = {}): Upstream {
     const known = this.known.get(name);
     const era = spec?.era ?? "auto";
-    if (known && known.hash === hash && known.era === era) return known.upstream;
+    const sessionIdleMs = spec?.sessionIdle === "none" ? undefined : spec?.sessionIdle;
+    const key = `${hash} ${era} ${sessionIdleMs}`;
+    if (known?.key === key) return known.upstream;
     const open = async (deadline: Deadline) => {
       const { session, release } = await openSession(this.doors, name, () => {}, deadline);
       return sessionLines(session, release);
     };
     const identity = () => hash ?? name;
     const shared = spec?.session === "shared";
-    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, era, shared });
-    if (hash !== undefined) this.known.set(name, { hash, era, upstream });
+    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, era, shared, sessionIdleMs });
+    if (hash !== undefined) this.known.set(name, { key, upstream });
     return upstream;
   }
 

@@ -9,6 +9,13 @@ import type { ModernProcess } from "./modern.ts";
 const AGAIN_MS = 1_000;
 const AGAIN_MS_MAX = 60_000;
 
+export interface Idle {
+  /** A process that nobody uses, nor listens to, is closed after so long, … */
+  idleMs: number;
+  /** … and one that only legacy clients listen to after this; never, where it is `Infinity`. */
+  sessionIdleMs: number;
+}
+
 interface Standing {
   filter: Filter;
   client: Client;
@@ -28,7 +35,7 @@ export class Home {
 
   constructor(
     private readonly start: () => Promise<ModernProcess>,
-    private readonly idleMs: number,
+    private readonly idle: Idle,
   ) {}
 
   get process(): ModernProcess | undefined {
@@ -68,7 +75,7 @@ export class Home {
     if (this.closed || this.current || process.over) return process.close();
     this.current = process;
     process.onEnded = () => this.forget(process);
-    this.sweeper = setInterval(() => this.sweep(), this.idleMs / 4);
+    this.sweeper = setInterval(() => this.sweep(), this.idle.idleMs / 4);
     this.sweeper.unref();
     const waiting = [...this.waiting];
     this.waiting.clear();
@@ -145,7 +152,9 @@ export class Home {
 
   private sweep(): void {
     const process = this.current;
-    if (!process?.idle || performance.now() - this.usedAt < this.idleMs) return;
+    if (!process || process.inFlight > 0 || process.audience === "modern") return;
+    const { idleMs, sessionIdleMs } = this.idle;
+    if (performance.now() - this.usedAt < (process.audience === "legacy" ? sessionIdleMs : idleMs)) return;
     this.forget(process);
     process.close();
   }

@@ -8,6 +8,7 @@ import { Fault } from "../../base/fault.ts";
 import {
   type Client,
   type Description,
+  type Era,
   type Exchange,
   type Filter,
   type Note,
@@ -36,6 +37,7 @@ const filter = v.object({
 });
 
 interface Listen {
+  era: Era;
   hear(note: Note): void;
   acknowledged(granted: Filter): void;
 }
@@ -79,9 +81,15 @@ export class ModernProcess {
     return this.conversation.over;
   }
 
-  /** Nothing is in flight, and nobody listens. */
-  get idle(): boolean {
-    return this.conversation.inFlight === 0 && this.listens.size === 0;
+  /** Requests, without those of listeners. */
+  get inFlight(): number {
+    return this.conversation.inFlight;
+  }
+
+  /** Who listens, where several do those who need it most: a legacy client is not told when it ends. */
+  get audience(): "nobody" | Era {
+    const eras = new Set([...this.listens.values()].map(({ era }) => era));
+    return eras.has("modern") ? "modern" : eras.has("legacy") ? "legacy" : "nobody";
   }
 
   close(): void {
@@ -119,7 +127,7 @@ export class ModernProcess {
         };
         const sent = (given: number) => {
           id = given;
-          this.listens.set(id, { hear, acknowledged });
+          this.listens.set(id, { era: client.era, hear, acknowledged });
         };
         const options = { signal: AbortSignal.any([signal, silent.signal]), endless: true, sent };
         const ended = (reason: Error) => {

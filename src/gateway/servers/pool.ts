@@ -24,6 +24,8 @@ export interface PoolOptions {
   max: number;
   /** Closed when unused for so long; `Infinity`: only by `close`. */
   idleMs: number;
+  /** Whether somebody who listens uses it. */
+  heedsListeners: boolean;
 }
 
 interface Waiter {
@@ -209,7 +211,8 @@ export class Pool {
   }
 
   private sweep(idleMs: number): void {
-    if (!this.idle || this.options.listeners.size > 0 || performance.now() - this.usedAt < idleMs) return;
+    const { heedsListeners, listeners } = this.options;
+    if (!this.idle || (heedsListeners && listeners.size > 0) || performance.now() - this.usedAt < idleMs) return;
     for (const process of this.processes.slice()) {
       this.forget(process);
       process.close();

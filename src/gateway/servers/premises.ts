@@ -2,7 +2,7 @@
 import { Fault } from "../../base/fault.ts";
 import type { Params } from "../exchange.ts";
 import type { Eras } from "./eras.ts";
-import { Home } from "./home.ts";
+import { Home, type Idle } from "./home.ts";
 import type { LegacyRole } from "./legacy.ts";
 import { Listeners } from "./listeners.ts";
 import { Pool } from "./pool.ts";
@@ -25,12 +25,12 @@ export class Premises {
 
   constructor(
     private readonly eras: Eras,
-    private readonly idleMs: number,
+    readonly idle: Idle,
   ) {}
 
   home(principal: string): Home {
     const tenant = this.tenant(principal);
-    tenant.home ??= new Home(() => this.eras.start("modern"), this.idleMs);
+    tenant.home ??= new Home(() => this.eras.start("modern"), this.idle);
     return tenant.home;
   }
 
@@ -46,7 +46,8 @@ export class Premises {
       start: () => this.eras.start("legacy", role),
       listeners: tenant.listeners,
       max: PROCESSES_MAX,
-      idleMs: this.idleMs,
+      idleMs: this.idle.idleMs,
+      heedsListeners: true,
     });
     tenant.pools.set(profile, pool);
     return pool;

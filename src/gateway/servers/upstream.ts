@@ -48,6 +48,8 @@ export interface ServerOptions {
   silentMs?: number;
   /** Processes that are no client's own are closed when nobody has used them for so long; 5 min when absent. */
   idleMs?: number;
+  /** A legacy client without a request for so long holds no process, though it listens; the next request starts one. */
+  sessionIdleMs?: number | undefined;
 }
 
 /** Requests that both eras have, and that are translated. Others pass only where client and server speak the same era. */
@@ -78,7 +80,9 @@ export function serverUpstream(options: ServerOptions): Upstream {
     startMs: START_MS,
     silentMs: options.silentMs ?? SILENT_MS,
   });
-  const premises = new Premises(eras, options.idleMs ?? IDLE_MS);
+  const { sessionIdleMs = Infinity } = options;
+  const idle = { idleMs: options.idleMs ?? IDLE_MS, sessionIdleMs };
+  const premises = new Premises(eras, idle);
   return { attach: (client) => new ServerAttachment(client, eras, premises) };
 }
 
@@ -106,7 +110,7 @@ class ServerAttachment implements Attachment {
       if (this.level !== undefined) await process.setLevel(this.level);
       return process;
     };
-    this.own = new Pool({ start, listeners, max: 1, idleMs: Infinity });
+    this.own = new Pool({ start, listeners, max: 1, idleMs: premises.idle.sessionIdleMs, heedsListeners: false });
   }
 
   async describe(deadline: Deadline): Promise<Description> {

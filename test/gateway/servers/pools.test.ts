@@ -50,6 +50,23 @@ test("a legacy client's own process stays for as long as the client does", async
   await until("its end", () => living() === 0);
 });
 
+for (const server of ["unruly", "modern"]) {
+  test(`${server}: a legacy client that only listens holds no process, where sessions are given up`, async () => {
+    const { upstream, living, processes } = stage.subject(server, { ...IDLE, sessionIdleMs: 400 });
+    const person = new Person(upstream, "legacy");
+    const heard: string[] = [];
+    const hear = ({ method }: { method: string }) => void heard.push(method);
+    await person.attachment.listen({ toolsListChanged: true }, hear, new AbortController().signal, () => {});
+    expect(living()).toBe(1);
+    await until("the end of the session", () => living() === 0);
+    await person.call("change");
+    expect(processes.length).toBe(server === "unruly" ? 2 : 3);
+    // What may have been missed, and the change.
+    await until("both", () => heard.length === 2);
+    await person.attachment.close();
+  });
+}
+
 test("a fifth kind of client takes the place of the one that was there longest, if that is idle", async () => {
   const { upstream, living } = stage.subject("unruly");
   const person = (sampling: number) => new Person(upstream, "modern", { capabilities: { sampling: { sampling } } });
