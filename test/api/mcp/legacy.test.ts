@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { random } from "../../support/ordeal.ts";
+import { seeded } from "../../support/seed.ts";
 import { until } from "../../support/until.ts";
 import { call, events, initialize, type McpUnderTest, post, startMcp, wordsOf } from "./support.ts";
 
@@ -114,6 +116,38 @@ test("a call whose connection breaks before its first event can be resumed from 
   mcp.release("after the cut");
   const rest = await Array.fromAsync(events(await listen({ ...headers, "last-event-id": first.value?.id ?? "" })));
   expect(rest.map(({ data }) => wordsOf(JSON.parse(data)))).toEqual(["after the cut"]);
+});
+
+test("cut at random, again and again: every event comes once, in order", async () => {
+  const { seed } = seeded("cut streams", 1);
+  const headers = await initialize(mcp);
+  const next = random(seed);
+  const calls = Array.from({ length: 12 }, async (_, id) => {
+    const steps = 5 + Math.floor(next() * 15);
+    const params = { name: "steps", arguments: { steps }, _meta: { progressToken: `t${id}` } };
+    const body = { jsonrpc: "2.0", id: `c${id}`, method: "tools/call", params };
+    const got: unknown[] = [];
+    let last: string | undefined;
+    while (got.at(-1) !== `c${id}`) {
+      const cut = new AbortController();
+      const enough = got.length + Math.floor(next() * 6);
+      const response = last
+        ? await listen({ ...headers, "last-event-id": last }, cut.signal)
+        : await post(mcp, body, { headers, signal: cut.signal });
+      try {
+        for await (const event of events(response)) {
+          last = event.id ?? last;
+          const message = event.data === "" ? undefined : JSON.parse(event.data);
+          if (message) got.push(message.params?.progress ?? message.id);
+          if (got.length >= enough) cut.abort();
+        }
+      } catch {
+        // The connection was cut.
+      }
+    }
+    expect(got).toEqual([...Array.from({ length: steps }, (_, step) => step + 1), `c${id}`]);
+  });
+  await Promise.all(calls);
 });
 
 test("an event that nobody has sent is refused", async () => {
