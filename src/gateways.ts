@@ -32,7 +32,8 @@ export interface OpenGateways extends Gateways, AsyncDisposable {
 
 export function openGateways({ manager, host, section, log, env, door }: GatewaysOptions): OpenGateways {
   const over = new AbortController();
-  const hosted = hostedToolsets({ env, log, door });
+  // What they keep is in this manager's own folder, wherever its name came from.
+  const hosted = hostedToolsets({ env: { ...env, LINKSPAN_DATA_DIR: manager.dataDir.path }, log, door });
   const servers = new Servers(manager, host);
   const home = manager.dataDir.path;
   const report = (server: string, message: string) => manager.events.add("tools.changed", message, { server });
@@ -59,7 +60,7 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
 
 /** Faults: `not-found`. */
 function viewOf({ groups, toolsets, tools, findTools }: GatewaySection, group: string | undefined): View {
-  if (group === undefined) return { toolsets, tools, findTools };
+  if (group === undefined) return { toolsets, tools, findTools, plainNames: false };
   const found = Object.hasOwn(groups, group) ? groups[group] : undefined;
   if (found) return found;
   const near = similar(group, Object.keys(groups));

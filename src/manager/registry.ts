@@ -25,6 +25,8 @@ export interface Definition {
 
 export class Registry {
   private readonly servers = new Map<string, Server>();
+  /** A spec is replaced, never changed. */
+  private readonly hashes = new WeakMap<ServerSpec, string>();
   /** Containers that belong to one session each. */
   readonly placements: Placements;
 
@@ -181,7 +183,11 @@ export class Registry {
   }
 
   private hash(spec: ServerSpec): string {
-    return specHash(spec, this.around.ground.key);
+    const known = this.hashes.get(spec);
+    if (known !== undefined) return known;
+    const hash = specHash(spec, this.around.ground.key);
+    this.hashes.set(spec, hash);
+    return hash;
   }
 }
 

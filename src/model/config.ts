@@ -103,16 +103,15 @@ export function parseConfig(text: string, file: string, env: Environment): Confi
   return { ok: true, config: { manager, gateway, servers } };
 }
 
-/** What no schema sees: servers that are not there, and names that are given twice. */
+/** What no schema sees: servers that are written wrongly, and names that are given twice. */
 function checkGateway(source: YamlSource, { tools, groups }: GatewaySection, servers: readonly string[]): void {
   for (const [group, { servers: wanted = [] }] of Object.entries(groups)) {
     for (const [index, name] of wanted.entries()) {
       if (name.includes("*") || servers.includes(name)) continue;
+      // One that is defined elsewhere, over REST, is as good.
       const near = similar(name, servers);
-      const hint =
-        near.length > 0
-          ? `Did you mean ${near.join(" or ")}?`
-          : "for a server that is defined elsewhere, use a pattern";
+      if (near.length === 0) continue;
+      const hint = `Did you mean ${near.join(" or ")}?`;
       source.error(["gateway", "groups", group, "servers", index], `this file has no server ${name}`, hint);
     }
   }

@@ -49,6 +49,8 @@ export const gatewayGroup = v.strictObject({
   tools: v.optional(toolFilter, {}),
   /** Two tools that find and call the others, instead of them. */
   findTools: v.optional(findTools, false),
+  /** Tools and prompts as their servers call them, without `server__`. */
+  plainNames: v.optional(v.boolean(), false),
 });
 export type GatewayGroup = v.InferOutput<typeof gatewayGroup>;
 

@@ -1,14 +1,12 @@
 /** One client's use of all its servers: every request finds its server, everything else passes through as it is. */
 import { VERSION } from "../../base/version.ts";
 import { Fault } from "../../base/fault.ts";
-import { similar } from "../../base/similar.ts";
 import {
   type Attachment,
   type Client,
   type Description,
   type Exchange,
   type Filter,
-  Json,
   type Note,
   type Params,
   type Reply,
@@ -18,20 +16,27 @@ import type { View } from "./filter.ts";
 import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
 import type { Member } from "./member.ts";
-import { type Dish, itemsOf, type Menu, ownerOf, type Source } from "./menu.ts";
+import { type Dish, itemsOf, type Menu, ownerOf } from "./menu.ts";
 import { mayComeFrom } from "./names.ts";
-import { type Item, type Kind, LISTINGS } from "./offer.ts";
+import { faultOf, type Item, type Kind, LISTINGS } from "./offer.ts";
 import { Pages } from "./pages.ts";
 import type { Part } from "./part.ts";
 import { redirected } from "./redirect.ts";
+import {
+  collision,
+  heldBack,
+  instructionsOf,
+  INVALID_PARAMS,
+  listing,
+  marks,
+  METHOD_NOT_FOUND,
+  refusal,
+  result,
+  unknownTool,
+} from "./replies.ts";
 import { CALL, calledTool, FIND, findTools, LIST_CHARS_MAX, searchTools } from "./search.ts";
 import { Sources } from "./sources.ts";
 
-/** Of what all servers together say about themselves, and of what one does. */
-const INSTRUCTIONS_CHARS_MAX = 16_000;
-const INSTRUCTIONS_OF_ONE_CHARS_MAX = 2_000;
-const METHOD_NOT_FOUND = -32601;
-const INVALID_PARAMS = -32602;
 const LISTS = new Map<string, Kind>(
   (["tools", "prompts", "resources", "templates"] as const).map((kind) => [LISTINGS[kind].method, kind]),
 );
@@ -143,7 +148,7 @@ export class AggregateAttachment implements Attachment {
   private async read(exchange: Exchange): Promise<Reply> {
     const { uri } = exchange.params;
     const member = typeof uri === "string" ? await this.ownerOf(uri) : undefined;
-    if (!member) return refusal(INVALID_PARAMS, `no server has listed the resource ${JSON.stringify(uri)}`);
+    if (!member) return refusal(INVALID_PARAMS, `no server has listed the resource ${JSON.stringify(uri)}`, { uri });
     return this.pass(exchange, this.sources.part(member), exchange.params);
   }
 
@@ -175,13 +180,14 @@ export class AggregateAttachment implements Attachment {
     const known = this.sources.known()[kind].get(name);
     if (known) return known;
     const held = this.sources.known().held.get(name);
-    const candidates = held ? [held.member] : this.sources.members().filter((one) => mayComeFrom(one.prefix, name));
+    const candidates = held ? [held.member] : this.candidates(name);
+    let failure: Fault | undefined;
     for (const member of candidates) {
       // It may be again as it was.
       const asked = this.sources
         .part(member)
         .list(kind)
-        .done.catch(() => []);
+        .done.catch((error) => void (failure = faultOf(error)));
       await untilAborted(asked, signal);
       const found = this.sources.known()[kind].get(name);
       if (found) return found;
@@ -191,14 +197,27 @@ export class AggregateAttachment implements Attachment {
     if (whose !== undefined) throw collision(name, whose);
     const one = kind === "tools" ? still.get(name) : undefined;
     if (one) throw heldBack(name, one);
+    // Whether it has the tool nobody knows: why it does not say so is more of an answer.
+    if (failure && candidates.length === 1) throw failure;
     return undefined;
+  }
+
+  /** Who may have something of this name and has not said so. */
+  private candidates(name: string): Member[] {
+    const { plainNames } = this.view;
+    return this.sources
+      .members()
+      .filter((one) => (plainNames ? !this.sources.isKnown(one) : mayComeFrom(one.prefix, name)));
   }
 
   private async ownerOf(uri: string): Promise<Member | undefined> {
     const known = ownerOf(uri, this.sources.known()) ?? this.linked(uri);
     if (known) return known;
-    const { menu } = await this.sources.fresh(["resources", "templates"]);
-    return ownerOf(uri, menu);
+    const { menu, sources } = await this.sources.fresh(["resources", "templates"]);
+    const owner = ownerOf(uri, menu);
+    if (owner) return owner;
+    const able = sources.filter(({ offer }) => offer?.description.capabilities["resources"] !== undefined);
+    return able.length === 1 ? able[0]?.member : undefined;
   }
 
   /** Who has spoken of it, if that server is still there. */
@@ -218,68 +237,6 @@ export class AggregateAttachment implements Attachment {
     const servers = new Set([...tools.values()].map(({ member }) => member.name));
     return searchTools([...servers], tools.size);
   }
-}
-
-function instructionsOf(found: { member: Member; description: Description }[]): string {
-  let left = INSTRUCTIONS_CHARS_MAX;
-  const parts: string[] = [];
-  for (const { member, description } of found) {
-    const text = description.instructions?.trim().slice(0, Math.min(left, INSTRUCTIONS_OF_ONE_CHARS_MAX)) ?? "";
-    if (text === "") continue;
-    left -= text.length;
-    parts.push(`# ${member.name}\n${text}`);
-  }
-  return parts.join("\n\n");
-}
-
-/** For who wants to know why a list is as it is. */
-function marks(sources: readonly Source[], { held, collisions }: Menu): Params {
-  const stored = sources.filter((one) => one.stored).map(({ member }) => member.name);
-  const absent = sources.filter(({ offer }) => !offer).map(({ member, reason }) => [member.name, reason]);
-  const colliding = [...collisions.tools, ...collisions.prompts];
-  return {
-    ...(stored.length > 0 ? { "linkspan/stored": stored } : {}),
-    ...(absent.length > 0 ? { "linkspan/absent": Object.fromEntries(absent) } : {}),
-    ...(held.size > 0 ? { "linkspan/held": [...held.keys()] } : {}),
-    ...(colliding.length > 0 ? { "linkspan/collisions": Object.fromEntries(colliding) } : {}),
-  };
-}
-
-function listing(kind: Kind, { items, nextCursor }: { items: Item[]; nextCursor?: string }, meta: Params): Reply {
-  return result({
-    [LISTINGS[kind].field]: items,
-    ...(nextCursor === undefined ? {} : { nextCursor }),
-    // Nobody else's, and true for now only.
-    ttlMs: 0,
-    cacheScope: "private",
-    ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}),
-  });
-}
-
-function result(value: Params): Reply {
-  return { kind: "result", era: "modern", result: Json.of({ resultType: "complete", ...value }) };
-}
-
-function refusal(code: number, message: string): Reply {
-  return { kind: "error", error: { code, message } };
-}
-
-function unknownTool(name: string, { tools }: Menu): Reply {
-  const near = similar(name, tools.keys());
-  const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
-  return refusal(INVALID_PARAMS, `there is no tool ${JSON.stringify(name)}${hint}`);
-}
-
-function collision(name: string, whose: string): Fault {
-  return new Fault("conflict", `${JSON.stringify(name)} is the name of several: ${whose}`, {
-    hint: "Rename one of them: gateway.tools.rename in linkspan.yaml, or the server itself.",
-  });
-}
-
-function heldBack(name: string, { member, raw }: Dish): Fault {
-  const message = `${name} is held back: its server describes it otherwise than when it was accepted`;
-  const hint = `linkspan inspect ${member.name} shows what has changed, linkspan approve ${member.name} accepts it.`;
-  return new Fault("forbidden", message, { hint, data: { server: member.name, tool: raw } });
 }
 
 /** Faults: `cancelled`. */

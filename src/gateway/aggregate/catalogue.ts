@@ -12,9 +12,9 @@ import { Fault } from "../../base/fault.ts";
 import { replaceFile } from "../../base/files.ts";
 import type { Log } from "../../base/log.ts";
 import { VERSION } from "../../base/version.ts";
-import { type Client, RpcFault } from "../exchange.ts";
+import type { Client } from "../exchange.ts";
 import type { Member } from "./member.ts";
-import { type Kind, KINDS, type Offer, offer, profileOf, surveyed } from "./offer.ts";
+import { faultOf, type Kind, KINDS, type Offer, offer, profileOf, surveyed } from "./offer.ts";
 
 /** Files that are kept, and offers in memory; the longest unused go first. */
 const FILES_MAX = 128;
@@ -111,8 +111,9 @@ export class Catalogue {
       },
       (error) => {
         this.surveys.delete(key);
-        const fault = error instanceof RpcFault ? new Fault("server-failed", error.message) : Fault.from(error);
+        const fault = faultOf(error);
         this.failures.set(keyOf(member), { at: performance.now(), fault });
+        for (const key of this.failures.keys()) if (this.failures.size > FILES_MAX) this.failures.delete(key);
         this.log.warn("a server does not say what it offers", { server: member.name, reason: fault.message });
       },
     );

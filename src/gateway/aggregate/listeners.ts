@@ -6,8 +6,9 @@ import type { Member } from "./member.ts";
 import { type Kind, LISTINGS } from "./offer.ts";
 import type { Part } from "./part.ts";
 
-/** Servers that change at the same moment are one change. */
+/** Servers that change at the same moment are one change; one that changes all the time is a change each second. */
 const GATHER_MS = 50;
+const PACE_MS = 1_000;
 /** With others in one request; whoever has to be started for it alone has longer. */
 const SUBSCRIBE_MS = 10_000;
 const SUBSCRIBE_ALONE_MS = 60_000;
@@ -21,6 +22,7 @@ export class Listeners {
   private readonly listeners = new Set<Listener>();
   private readonly waiting = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     /** Whose resource it is. */
@@ -49,7 +51,8 @@ export class Listeners {
   /** Lists have changed; each listener hears of each kind once. */
   changed(kinds: readonly Kind[]): void {
     for (const kind of kinds) this.waiting.add(LISTINGS[kind].changed);
-    this.timer ??= setTimeout(() => this.tell(), GATHER_MS);
+    const waitMs = Math.max(GATHER_MS, this.toldAt + PACE_MS - performance.now());
+    this.timer ??= setTimeout(() => this.tell(), waitMs);
   }
 
   close(): void {
@@ -59,6 +62,7 @@ export class Listeners {
 
   private tell(): void {
     this.timer = undefined;
+    this.toldAt = performance.now();
     const methods = new Set(this.waiting);
     this.waiting.clear();
     for (const { filter, hear } of this.listeners) {

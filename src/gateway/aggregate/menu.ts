@@ -43,7 +43,7 @@ export function menuOf(sources: readonly Source[], view: View, scopes: readonly 
   const held = new Map<string, Dish>();
   return {
     tools: toolsOf(sources, view, scopes, held, collisions.tools),
-    prompts: promptsOf(sources, scopes, collisions.prompts),
+    prompts: promptsOf(sources, view, scopes, collisions.prompts),
     resources: byUri(sources, "resources", scopes),
     templates: byUri(sources, "templates", scopes),
     collisions,
@@ -53,7 +53,7 @@ export function menuOf(sources: readonly Source[], view: View, scopes: readonly 
 
 function toolsOf(
   sources: readonly Source[],
-  { tools: filter }: View,
+  { tools: filter, plainNames }: View,
   scopes: readonly string[] | undefined,
   held: Map<string, Dish>,
   collisions: Map<string, string>,
@@ -62,10 +62,11 @@ function toolsOf(
   for (const { member, offer, held: notApproved } of sources) {
     for (const tool of offer?.tools ?? []) {
       const raw = idOf("tools", tool);
-      const plain = exposedName(member.prefix, raw);
-      if (!isWanted(plain, filter) || !mayCall(member, plain, scopes)) continue;
-      const name = own(filter.rename, plain) ?? plain;
-      const described = own(filter.describe, plain);
+      // Filters and scopes go by this one, whatever the client sees.
+      const whole = exposedName(member.prefix, raw);
+      if (!isWanted(whole, filter) || !mayCall(member, whole, scopes)) continue;
+      const name = own(filter.rename, whole) ?? (plainNames ? exposedName(undefined, raw) : whole);
+      const described = own(filter.describe, whole);
       const item = { ...without(tool, NOT_OURS), name, ...(described === undefined ? {} : { description: described }) };
       const dish = { member, raw, item };
       if (notApproved.has(raw)) held.set(name, dish);
@@ -77,6 +78,7 @@ function toolsOf(
 
 function promptsOf(
   sources: readonly Source[],
+  { plainNames }: View,
   scopes: readonly string[] | undefined,
   collisions: Map<string, string>,
 ): Map<string, Dish> {
@@ -85,7 +87,7 @@ function promptsOf(
     if (!mayUse(member, scopes)) continue;
     for (const prompt of offer?.prompts ?? []) {
       const raw = idOf("prompts", prompt);
-      const name = exposedName(member.prefix, raw);
+      const name = exposedName(plainNames ? undefined : member.prefix, raw);
       add(prompts, name, { member, raw, item: { ...prompt, name } }, collisions);
     }
   }

@@ -154,6 +154,11 @@ function arrayOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** What went wrong, whoever says it. */
+export function faultOf(error: unknown): Fault {
+  return error instanceof RpcFault ? new Fault("server-failed", error.message) : Fault.from(error);
+}
+
 export function idOf(kind: Kind, one: Item): string {
   const value = one[LISTINGS[kind].id];
   return typeof value === "string" ? value : "";

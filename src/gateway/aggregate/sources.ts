@@ -55,6 +55,11 @@ export class Sources implements PartOwner {
     return part;
   }
 
+  /** Whether it has ever said what it offers. */
+  isKnown(member: Member): boolean {
+    return this.hall.catalogue.find(member, this.profile) !== undefined;
+  }
+
   opened(): Part[] {
     return [...this.parts.values()].filter(({ open }) => open);
   }

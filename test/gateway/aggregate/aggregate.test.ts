@@ -127,6 +127,24 @@ test("a tool that the list does not have yet is looked for at the server that it
   );
 });
 
+test("a call of a tool whose server does not start says why", async () => {
+  const client = on({ bad: dead(), files: server("read") }, { patienceMs: 0 }).client();
+  expect(String(await rejection(client.get("tools/call", { name: "bad__any" })))).toContain("it does not start");
+});
+
+test("a server that says all the time that it has changed is heard once a second", async () => {
+  const files = server("read");
+  const client = on({ files }).client();
+  await client.get("tools/call", { name: "files__read" });
+  const { heard } = await client.hear();
+  const end = performance.now() + 1_500;
+  while (performance.now() < end) {
+    files.tell({ method: "notifications/tools/list_changed", params: {} });
+    await Bun.sleep(5);
+  }
+  expect(heard.length).toBeLessThanOrEqual(3);
+});
+
 test("list_changed of a client's own session is its own; many changes are one", async () => {
   const files = server("read");
   const scene = on({ files });
@@ -134,7 +152,7 @@ test("list_changed of a client's own session is its own; many changes are one", 
   for (const client of [one, other]) await client.get("tools/call", { name: "files__read" });
   await until("both listen", () => files.requests.filter((method) => method === "tools/list").length >= 2);
   // What the first use has taught is old news by then.
-  await Bun.sleep(100);
+  await Bun.sleep(1_100);
   const [mine, theirs] = [await one.hear(), await other.hear()];
   for (let round = 0; round < 10; round += 1) {
     files.tell({ method: "notifications/tools/list_changed", params: {} }, "one");

@@ -112,6 +112,7 @@ export const EVERYTHING: View = {
   toolsets: [],
   tools: { deny: [], rename: {}, describe: {} },
   findTools: false,
+  plainNames: false,
 };
 
 export interface Stage extends Disposable {

@@ -135,6 +135,30 @@ test("two tools of one name are both refused, with a hint that names both; the o
   expect(await renamed.names()).toEqual(["better"]);
 });
 
+test("plain names: as the servers have them; filters and scopes go by the whole ones", async () => {
+  const one = server({ tools: [tool("read"), tool("same"), tool("gone")], prompts: [{ name: "p" }] });
+  const two = server({ tools: [tool("same"), tool("write")] });
+  scene = stage({ one, two });
+  const client = scene.client("x", {}, { plainNames: true, ...filter({ deny: ["one__gone"] }) }, ["one", "two__w*"]);
+  expect(await client.names()).toEqual(["read", "same", "write"]);
+  expect(await client.names("prompts")).toEqual(["p"]);
+  const called = await client.get("tools/call", { name: "write" });
+  expect(JSON.parse(called.content[0].text)).toEqual({ name: "write" });
+  const both = scene.client("x", {}, { plainNames: true });
+  expect(await both.names()).toEqual(["read", "gone", "write"]);
+  const { sessions } = one;
+  expect(String(await rejection(both.get("tools/call", { name: "nothing" })))).toContain("no tool");
+  expect(one.sessions).toBe(sessions);
+});
+
+test("where only one server has resources, what nobody lists is its business", async () => {
+  const files = server({ onCall: () => answer({ contents: [], from: "files" }) });
+  scene = stage({ files });
+  const client = scene.client();
+  await client.names();
+  expect((await client.get("resources/read", { uri: "any://thing" })).from).toBe("files");
+});
+
 test("long lists come in pages, each of the list as it was", async () => {
   const many = server({ tools: Array.from({ length: 1_500 }, (_, index) => tool(`t${index}`)) });
   scene = stage({ many });
