@@ -24,7 +24,7 @@ export const client = command({
   define: (program) =>
     program
       .addArgument(new Argument("<action>", "what to do").choices(ACTIONS))
-      .argument("[client]", `${CLIENTS.map(({ id }) => id).join(", ")}`)
+      .addArgument(whichClient())
       .option("--project", "the client's file in the current folder, for this project")
       .option("--server <name>", "one server instead of all of them")
       .option("--as <name>", `the entry's name (default: ${GATEWAY_NAME}, or the server's name)`)
@@ -57,6 +57,13 @@ export const client = command({
     tell(chosen, action ?? "", entry, outcome);
   },
 });
+
+/** Its names are known to help and completion; what is not among them gets an error of our own, with similar ones. */
+function whichClient(): Argument {
+  const argument = new Argument("[client]", "the client");
+  argument.argChoices = CLIENTS.map(({ id }) => id);
+  return argument;
+}
 
 function entryName(options: Options): string {
   return options.as ?? options.server ?? GATEWAY_NAME;

@@ -1,8 +1,10 @@
+import { Option } from "commander";
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { chosenConfigFile } from "../model/config.ts";
 import { clientCalled, fileOf, surroundings } from "./clients/place.ts";
+import { CLIENTS } from "./clients/table.ts";
 import { command } from "./command.ts";
 import { readConfiguration, withServers, writeConfiguration } from "./import/config.ts";
 import { decide } from "./import/decide.ts";
@@ -22,7 +24,7 @@ export const importCommand = command({
   define: (program) =>
     program
       .argument("[file]", "a client's configuration: JSON, TOML or YAML with its MCP servers")
-      .option("--from <client>", "that client's own file instead (linkspan client ls)")
+      .addOption(fromOption())
       .option("--project", "with --from: the client's file in the current folder")
       .option("--to <file>", "the linkspan.yaml to add to (default: the one that `linkspan config path` prints)")
       .option("--dry-run", "print the file as it would be, and change nothing")
@@ -54,6 +56,13 @@ export const importCommand = command({
     else tell(outcome);
   },
 });
+
+/** Its names are known to help and completion; what is not among them gets an error of our own, with similar ones. */
+function fromOption(): Option {
+  const option = new Option("--from <client>", "that client's own file instead");
+  option.argChoices = CLIENTS.map(({ id }) => id);
+  return option;
+}
 
 async function wishesOf(file: string | undefined, { from, project }: v.InferOutput<typeof options>): Promise<Wish[]> {
   if ((file === undefined) === (from === undefined)) {

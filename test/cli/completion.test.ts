@@ -78,3 +78,10 @@ test.each([
   expect(ran.out).toContain(marker);
   expect(ran.out).toContain("linkspan complete -- ");
 });
+
+test("names of clients are completed", async () => {
+  const { out } = await linkspan(["complete", "--", "client", "setup", "cl"]);
+  expect(out).toContain("claude-code\t");
+  expect(out).toContain("cline\t");
+  expect((await linkspan(["complete", "--", "import", "--from", "cod"])).out).toContain("codex\t");
+});

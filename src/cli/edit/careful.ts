@@ -139,12 +139,20 @@ async function swap(found: Found, text: string | undefined): Promise<void> {
       });
     }
     if (text === undefined) await unlink(found.path);
-    // A file that came into being since must not be overwritten: a link to a name that exists fails.
-    else if (found.text === undefined) await link(draft, found.path);
+    else if (found.text === undefined) await create(draft, found.path);
     else await rename(draft, found.path);
   } finally {
     await unlink(draft).catch(() => undefined);
   }
+}
+
+/** A file that came into being since must not be overwritten: a link to a name that exists fails. */
+async function create(draft: string, path: string): Promise<void> {
+  await link(draft, path).catch(async (thrown: unknown) => {
+    // There are file systems without links.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(String(codeOf(thrown)))) throw thrown;
+    await rename(draft, path);
+  });
 }
 
 async function writeNew(path: string, text: string, { mode, owner }: Found): Promise<void> {
