@@ -1,6 +1,6 @@
 /** Servers added to linkspan.yaml: lines at the end of its servers, everything else as it was. */
 import { Fault } from "../../base/fault.ts";
-import { configFault, parseConfig } from "../../model/config.ts";
+import { configFault, type ConfigResult, parseConfig } from "../../model/config.ts";
 import { type Found, readFound, replaceFound } from "../edit/careful.ts";
 import { isData } from "../edit/editor.ts";
 import { putLines, YAML_EDITOR } from "../edit/yaml.ts";
@@ -48,9 +48,21 @@ export async function writeConfiguration({ found }: Configuration, text: string)
   return replaceFound(found, text);
 }
 
+/** Why linkspan.yaml cannot have the server, if it cannot. */
+export function problemWith(body: Body): string | undefined {
+  const text = putLines("", { keys: ["servers"], name: "" }, { server: body });
+  const result = parsed(text, "", {});
+  const [error] = result.ok ? [] : result.errors;
+  return error && `${error.path.replace(/^servers\.server\.?/, "")}: ${error.message}`;
+}
+
 /** Variables that are not set here do not make a file faulty: the manager may have them. */
-function check(text: string, file: string, env: Record<string, string | undefined>): void {
+function parsed(text: string, file: string, env: Record<string, string | undefined>): ConfigResult {
   const missing = variablesIn(text).filter((name) => env[name] === undefined);
-  const result = parseConfig(text, file, { ...env, ...Object.fromEntries(missing.map((name) => [name, "1"])) });
+  return parseConfig(text, file, { ...env, ...Object.fromEntries(missing.map((name) => [name, "1"])) });
+}
+
+function check(text: string, file: string, env: Record<string, string | undefined>): void {
+  const result = parsed(text, file, env);
   if (!result.ok) throw configFault(result.errors);
 }

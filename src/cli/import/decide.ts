@@ -1,10 +1,11 @@
 /** What becomes of each server of somebody else's configuration, and why. */
 import { imageRef, name as serverName } from "../../model/server-spec.ts";
 import * as v from "valibot";
+import { problemWith } from "./config.ts";
 import { dockerRun } from "./docker-run.ts";
 import { type Decision, environment, type Making, present, Refusal, safeArguments } from "./draft.ts";
 import { launched, type Launched, programName } from "./launchers.ts";
-import { Variables } from "./secrets.ts";
+import { isSecretValue, Variables } from "./secrets.ts";
 import type { Wish } from "./wish.ts";
 
 export interface Choices {
@@ -21,17 +22,42 @@ export function decide(wishes: readonly Wish[], { taken, inClear }: Choices): De
     used.add(name);
     const making: Making = { name, variables, inClear, notes: [] };
     if (name !== wish.name) making.notes.push(`it is called ${name} here: names have a-z 0-9 _ . - only`);
-    const reason = leftOut(wish, name, taken);
-    if (reason !== undefined) return { name, was: wish.name, kind: "left out", notes: [reason] };
-    try {
-      const { kind, body } = become(making, wish);
-      if (wish.disabled) making.notes.push("it was switched off there; here it starts at its first use");
-      return { name, was: wish.name, kind, body, notes: making.notes };
-    } catch (thrown) {
-      if (!(thrown instanceof Refusal)) throw thrown;
-      return { name, was: wish.name, kind: "left out", notes: [thrown.message] };
-    }
+    const decision = { name, was: wish.name, ...decided(making, wish, taken) };
+    return inClear ? decision : { ...decision, notes: withoutSecrets(decision.notes, wish) };
   });
+}
+
+function decided(making: Making, wish: Wish, taken: ReadonlySet<string>): Pick<Decision, "kind" | "body" | "notes"> {
+  const reason = leftOut(wish, making.name, taken);
+  if (reason !== undefined) return { kind: "left out", notes: [reason] };
+  try {
+    const { kind, body } = become(making, wish);
+    if (wish.disabled) making.notes.push("it was switched off there; here it starts at its first use");
+    const text = JSON.stringify(body);
+    if (!making.inClear && secretsOf(wish).some((secret) => text.includes(JSON.stringify(secret).slice(1, -1)))) {
+      throw new Refusal("something that looks like a secret is where no reference can stand for it");
+    }
+    const problem = problemWith(body);
+    if (problem !== undefined) throw new Refusal(`linkspan.yaml cannot say it: ${problem}`);
+    return { kind, body, notes: making.notes };
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    return { kind: "left out", notes: [thrown.message] };
+  }
+}
+
+/** Values of the wish that must not be written down anywhere, wherever in it they are. */
+function secretsOf({ words, env }: Wish): string[] {
+  const parts = [...words, ...Object.values(env)].flatMap((word) => [
+    word,
+    ...word.split("=").slice(1),
+    word.split("=").slice(1).join("="),
+  ]);
+  return [...new Set(parts.filter(isSecretValue))].toSorted((a, b) => b.length - a.length);
+}
+
+function withoutSecrets(notes: readonly string[], wish: Wish): string[] {
+  return notes.map((note) => secretsOf(wish).reduce((text, secret) => text.replaceAll(secret, "***"), note));
 }
 
 function leftOut(wish: Wish, name: string, taken: ReadonlySet<string>): string | undefined {

@@ -1,5 +1,6 @@
 /** A server.json as a server of linkspan.yaml. What its user has to say is a reference to a variable, and is told. */
 import { Fault } from "../../base/fault.ts";
+import { problemWith } from "../import/config.ts";
 import { containerOf } from "../import/docker-run.ts";
 import { type Body, type Decision, type Kind, type Making, present, Refusal } from "../import/draft.ts";
 import { literal, variableName } from "../import/references.ts";
@@ -18,6 +19,8 @@ export function become(server: ServerJson, name: string, wanted: PackageKind | u
   const making: Making = { name, variables: new Variables(), inClear: true, notes: [] };
   try {
     const { kind, body } = bodyOf(chosen, making);
+    const problem = problemWith(body);
+    if (problem !== undefined) throw new Refusal(`linkspan.yaml cannot say it: ${problem}`);
     return { name, was: server.name, kind, body, notes: making.notes };
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;

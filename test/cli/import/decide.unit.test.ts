@@ -251,3 +251,12 @@ test("what is a secret, and what is none", () => {
     expect([value, isSecretValue(value)]).toEqual([value, false]);
   }
 });
+
+test("what linkspan.yaml cannot say is left out alone, and a secret where no reference can stand is not taken over", () => {
+  expect(docker("a\tb").notes[0]).toContain("linkspan.yaml cannot say it: image: expected an image");
+  expect(docker("-u -x image").notes[0]).toContain("linkspan.yaml cannot say it: user:");
+  const hidden = docker("--label t=ghp_0123456789abcdefghijABCDEFGHIJ image");
+  expect(hidden).toMatchObject({ kind: "left out", notes: [expect.stringContaining("where no reference can stand")] });
+  const told = become(["npx", "https://u:pa55@e.example/x.tgz"]);
+  expect(told.notes.join("\n")).not.toContain("pa55");
+});
