@@ -183,10 +183,25 @@ engineTest(
     expect(after).toEqual({ ...before, "web-1": expect.any(String) });
     expect(after["web-1"]).not.toBe(before["web-1"] ?? "");
 
+    const id = changed.structured.undo;
+    const recreated = await good(session, "docker_undo", { id });
+    const restored = await ids();
+    expect(Object.keys(restored).toSorted()).toEqual(Object.keys(after).toSorted());
+    expect(restored["web-1"]).not.toBe(after["web-1"] ?? "");
+    const first = await session.call("docker_compose_logs", { project_name, services: ["web"] });
+    expect(first.text).toBe(`${project}-web-1 | first`);
+    const [later] = /undo-\S+/.exec(recreated.text) ?? [];
+    await good(session, "docker_undo", { id: later });
+    const second = await session.call("docker_compose_logs", { project_name, services: ["web"] });
+    expect(second.text).toBe(`${project}-web-1 | second`);
+    const settled = await ids();
+    const fits = await good(session, "docker_compose_up", { file, env });
+    expect(fits.structured.steps).toEqual([]);
+
     const scaled = await good(session, "docker_compose_scale", { file, env, scale: { web: 2 } });
     expect(scaled.structured.steps).toContain(`create ${project}-web-2`);
     await good(session, "docker_compose_scale", { file, env, scale: { web: 1 } });
-    expect(await ids()).toEqual(after);
+    expect(await ids()).toEqual(settled);
     const restarted = await good(session, "docker_compose_restart", { project_name, services: ["web"] });
     expect(restarted.text).toBe(`${project}-web-1 is running`);
     const stopped = await good(session, "docker_compose_stop", { project_name });
@@ -197,7 +212,7 @@ engineTest(
     ]);
     const started = await good(session, "docker_compose_up", { file, env });
     expect(started.structured.steps).toContain(`start ${project}-db-1 (exited)`);
-    expect(await ids()).toEqual(after);
+    expect(await ids()).toEqual(settled);
 
     const down = await confirmed(session, "docker_compose_down", { project_name, volumes: true });
     expect([down.text, down.isError]).toEqual([down.text, undefined]);

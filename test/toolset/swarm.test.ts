@@ -11,6 +11,7 @@ import { expectWorked, refusals, SWARM_PROOFS } from "../support/proofs.ts";
 import { startSwarmEngine, type SwarmEngine } from "../support/swarm-engine.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
 import { until } from "../support/until.ts";
+import { keptTests } from "./swarm-kept.ts";
 
 const problem = cageProblem();
 if (problem) process.stderr.write(`\n!! the tests of swarms were SKIPPED: ${problem}\n`);
@@ -210,6 +211,8 @@ describe.skipIf(problem !== undefined)("swarm", () => {
         30_000,
       );
     }, 60_000);
+
+    keptTests(() => ({ swarm, session, image, folder, open }));
 
     test("what does not exist, and what is refused", () => refusals(session, SWARM_PROOFS));
 

@@ -81,9 +81,9 @@ async function keepReplaced(tool: string, project: Project, steps: readonly Step
   const summary = `Replace or remove ${going.length} containers of ${project.name}.`;
   return protect(tool, summary, call, async (keeper) => {
     const kept = [];
-    for (const { id } of going) {
+    for (const { do: what, id } of going) {
       const info = await inspectContainer(engine, id, call.deadline);
-      if (info) kept.push(await keeper.container(info));
+      if (info) kept.push({ ...(await keeper.container(info)), ...(what === "recreate" ? { replaced: true } : {}) });
     }
     return kept;
   });

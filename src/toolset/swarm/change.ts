@@ -8,6 +8,7 @@ import {
   ownNode,
   type ServiceInfo,
   type ServiceSpec,
+  serviceSpec,
   updateService,
 } from "../../docker/services.ts";
 import { imageRef } from "../containers/spec.ts";
@@ -17,6 +18,7 @@ import { findNetwork } from "../networks/common.ts";
 import { output } from "../output.ts";
 import { tool, type ToolCall } from "../tool.ts";
 import { replicas, serviceFields, type ServiceFields } from "./arguments.ts";
+import { judgeKept } from "./kept.ts";
 import { findService, serviceFacts, serviceId, serviceName, serviceOf } from "./common.ts";
 import { type Resolved, withFields } from "./spec.ts";
 
@@ -91,7 +93,7 @@ export const updateServiceTool = tool({
   name: "docker_update_service",
   category: "swarm",
   title: "Change a service",
-  description: `Changes a service, task by task: another image, limits, environment, placement. What is not named stays; environment and labels are added to what there is, lists are replaced. rollback goes back to what it was before its last change; force replaces tasks that are as they should be. ${LOOK}`,
+  description: `Changes a service, task by task: another image, limits, environment, placement. What is not named stays, and has to be what a tool could give; environment and labels are added to what there is, lists are replaced. rollback goes back to what it was before its last change; force replaces tasks that are as they should be. ${LOOK}`,
   level: "moderate",
   time: "work",
   input: v.pipe(
@@ -115,11 +117,15 @@ export const updateServiceTool = tool({
       });
     const resolved = await resolve(fields, call);
     const spec = async (before: ServiceInfo) => {
-      if (rollback) return before.Spec;
+      if (rollback) {
+        await judgeKept(v.parse(serviceSpec, before["PreviousSpec"]), resolved.node, call);
+        return before.Spec;
+      }
       const counted = fields.replicas === undefined ? before.Spec : scaled(before, fields.replicas);
       const changed = withFields(counted, fields, resolved);
       const { TaskTemplate } = changed;
       const ForceUpdate = TaskTemplate.ForceUpdate + (force ? 1 : 0);
+      await judgeKept(changed, resolved.node, call);
       return { ...changed, TaskTemplate: { ...TaskTemplate, ForceUpdate } };
     };
     const warnings = await updateService(await call.engine(), info.ID, { spec, back: rollback }, call.deadline);

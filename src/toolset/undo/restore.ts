@@ -13,6 +13,7 @@ import { createService, inspectService } from "../../docker/services.ts";
 import { inspectVolume, removeVolume } from "../../docker/volumes.ts";
 import { BackupReader } from "../../model/backup-read.ts";
 import type { ToolCall } from "../tool.ts";
+import { changePlaces, succeeds } from "./successor.ts";
 import type { ContainerStep, ImageStep, NetworkStep, ServiceStep, UndoStep, VolumeStep } from "./steps.ts";
 
 const CLEAN_MS = 20_000;
@@ -39,8 +40,16 @@ export async function redo(step: UndoStep, folder: string, call: ToolCall): Prom
 
 async function redoContainer(step: ContainerStep, folder: string, call: ToolCall): Promise<string | undefined> {
   const engine = await call.engine();
+  const { name } = step;
+  const successor = await inspectContainer(engine, name, call.deadline);
+  if (!successor) return makeContainer(step, folder, call);
+  if (!succeeds(successor, step)) throw taken("container", name);
+  return changePlaces(successor, () => makeContainer(step, folder, call), call);
+}
+
+async function makeContainer(step: ContainerStep, folder: string, call: ToolCall): Promise<string | undefined> {
+  const engine = await call.engine();
   const { name, networks, image_id } = step;
-  if (await inspectContainer(engine, name, call.deadline)) throw taken("container", name);
   // Under its name where that still means the same.
   const named = typeof step.config["Image"] === "string" ? step.config["Image"] : image_id;
   const same = (await inspectImage(engine, named, call.deadline))?.Id === image_id;

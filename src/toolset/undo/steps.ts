@@ -21,6 +21,8 @@ export const containerStep = v.object({
   files: v.array(v.object({ file: text, folder: text })),
   /** Paths that had been deleted in it, which come back with the image. */
   deleted: v.array(text),
+  /** Another container of the same service of a project took its place, and makes room for it again. */
+  replaced: v.optional(v.boolean()),
 });
 
 export const networkStep = v.object({ kind: v.literal("network"), name: text, config: json });
