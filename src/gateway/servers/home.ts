@@ -12,7 +12,7 @@ const AGAIN_MS_MAX = 60_000;
 export interface Idle {
   /** A process that nobody uses, nor listens to, is closed after so long, … */
   idleMs: number;
-  /** … and one that only legacy clients listen to after this; never, where it is `Infinity`. */
+  /** … and one where legacy clients listen to lists, and nobody to anything else, after this; `Infinity`: never. */
   sessionIdleMs: number;
 }
 
@@ -152,9 +152,9 @@ export class Home {
 
   private sweep(): void {
     const process = this.current;
-    if (!process || process.inFlight > 0 || process.audience === "modern") return;
+    if (!process || process.inFlight > 0 || process.audience === "attentive") return;
     const { idleMs, sessionIdleMs } = this.idle;
-    if (performance.now() - this.usedAt < (process.audience === "legacy" ? sessionIdleMs : idleMs)) return;
+    if (performance.now() - this.usedAt < (process.audience === "patient" ? sessionIdleMs : idleMs)) return;
     this.forget(process);
     process.close();
   }

@@ -43,6 +43,11 @@ export class Listeners {
     return this.listeners.size;
   }
 
+  /** How many resources are subscribed to. */
+  get resources(): number {
+    return this.wanted.size;
+  }
+
   /** `ended` is given by those who listen anew themselves. Faults: `exhausted`. */
   async add(
     process: Listened,

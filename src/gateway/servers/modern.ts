@@ -8,7 +8,6 @@ import { Fault } from "../../base/fault.ts";
 import {
   type Client,
   type Description,
-  type Era,
   type Exchange,
   type Filter,
   type Note,
@@ -37,7 +36,7 @@ const filter = v.object({
 });
 
 interface Listen {
-  era: Era;
+  patient: boolean;
   hear(note: Note): void;
   acknowledged(granted: Filter): void;
 }
@@ -86,10 +85,10 @@ export class ModernProcess {
     return this.conversation.inFlight;
   }
 
-  /** Who listens, where several do those who need it most: a legacy client is not told when it ends. */
-  get audience(): "nobody" | Era {
-    const eras = new Set([...this.listens.values()].map(({ era }) => era));
-    return eras.has("modern") ? "modern" : eras.has("legacy") ? "legacy" : "nobody";
+  /** `patient`: legacy clients that listen to lists only, which can be told later that they may have missed something. */
+  get audience(): "nobody" | "patient" | "attentive" {
+    if (this.listens.size === 0) return "nobody";
+    return [...this.listens.values()].every(({ patient }) => patient) ? "patient" : "attentive";
   }
 
   close(): void {
@@ -117,6 +116,7 @@ export class ModernProcess {
     const meta = envelope(client, client.era === "modern" ? client.capabilities : {});
     const silent = new AbortController();
     const timer = setTimeout(() => silent.abort(), ACKNOWLEDGE_MS);
+    const patient = client.era === "legacy" && !wanted.resourceSubscriptions?.length;
     let id = 0;
     let granted = false;
     try {
@@ -127,7 +127,7 @@ export class ModernProcess {
         };
         const sent = (given: number) => {
           id = given;
-          this.listens.set(id, { era: client.era, hear, acknowledged });
+          this.listens.set(id, { patient, hear, acknowledged });
         };
         const options = { signal: AbortSignal.any([signal, silent.signal]), endless: true, sent };
         const ended = (reason: Error) => {

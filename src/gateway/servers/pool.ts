@@ -24,7 +24,7 @@ export interface PoolOptions {
   max: number;
   /** Closed when unused for so long; `Infinity`: only by `close`. */
   idleMs: number;
-  /** Whether somebody who listens uses it. */
+  /** Whether who listens to lists uses it; who listens to resources always does. */
   heedsListeners: boolean;
 }
 
@@ -212,7 +212,8 @@ export class Pool {
 
   private sweep(idleMs: number): void {
     const { heedsListeners, listeners } = this.options;
-    if (!this.idle || (heedsListeners && listeners.size > 0) || performance.now() - this.usedAt < idleMs) return;
+    const heard = heedsListeners ? listeners.size > 0 : listeners.resources > 0;
+    if (!this.idle || heard || performance.now() - this.usedAt < idleMs) return;
     for (const process of this.processes.slice()) {
       this.forget(process);
       process.close();

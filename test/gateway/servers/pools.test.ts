@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { until } from "../../support/until.ts";
 import { fixture, Person, Stage, textOf } from "./stage.ts";
 
-const IDLE = { idleMs: 300 };
+const IDLE = { idleMs: 150 };
 
 let stage: Stage;
 beforeAll(async () => {
@@ -52,12 +52,22 @@ test("a legacy client's own process stays for as long as the client does", async
 
 for (const server of ["unruly", "modern"]) {
   test(`${server}: a legacy client that only listens holds no process, where sessions are given up`, async () => {
-    const { upstream, living, processes } = stage.subject(server, { ...IDLE, sessionIdleMs: 400 });
+    const { upstream, living, processes } = stage.subject(server, { ...IDLE, sessionIdleMs: 200 });
     const person = new Person(upstream, "legacy");
     const heard: string[] = [];
     const hear = ({ method }: { method: string }) => void heard.push(method);
     await person.attachment.listen({ toolsListChanged: true }, hear, new AbortController().signal, () => {});
+    const stop = new AbortController();
+    const filter = { resourceSubscriptions: ["x://one"] };
+    await person.attachment.listen(
+      filter,
+      () => {},
+      stop.signal,
+      () => {},
+    );
+    await Bun.sleep(600);
     expect(living()).toBe(1);
+    stop.abort();
     await until("the end of the session", () => living() === 0);
     await person.call("change");
     expect(processes.length).toBe(server === "unruly" ? 2 : 3);
