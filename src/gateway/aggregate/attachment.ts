@@ -127,7 +127,7 @@ export class AggregateAttachment implements Attachment {
     const dish = await this.dish("tools", name, exchange.signal);
     if (!dish) return unknownTool(name, this.sources.known());
     const part = this.sources.part(dish.member);
-    const held = await untilAborted(this.sources.heldIn(part), exchange.signal);
+    const held = this.sources.heldAlready(part) ?? (await untilAborted(this.sources.heldIn(part), exchange.signal));
     if (held.has(dish.raw)) throw heldBack(name, dish);
     return this.pass(exchange, part, { ...params, name: dish.raw });
   }

@@ -46,6 +46,11 @@ export class Part {
     return this.attachment !== undefined;
   }
 
+  /** Another one after the session was lost. */
+  get session(): object | undefined {
+    return this.attachment;
+  }
+
   async request(exchange: Exchange): Promise<Reply> {
     return this.using((attachment) => attachment.request(exchange));
   }

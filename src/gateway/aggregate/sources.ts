@@ -18,7 +18,7 @@ export class Sources implements PartOwner {
   private readonly profile: string;
   private readonly stop: (() => void)[];
   /** What was held back of the tools with which a session began. */
-  private readonly looks = new WeakMap<Part, { tools: Item[]; held: ReadonlySet<string>; revision: number }>();
+  private readonly looks = new WeakMap<object, { held: ReadonlySet<string>; revision: number }>();
   /** Until something changes. */
   private menu: Menu | undefined;
 
@@ -88,16 +88,22 @@ export class Sources implements PartOwner {
     return (this.menu ??= menuOf(this.now(), this.view, this.scopes));
   }
 
-  /** Tools of the session that are held back, asked for in it. Rejects where the server does not say. */
+  /** Tools of the session that are held back, where that was worked out already. */
+  heldAlready(part: Part): ReadonlySet<string> | undefined {
+    if (this.hall.approvals.policyOf(part.member) !== "block") return NONE;
+    const last = part.session && this.looks.get(part.session);
+    return last?.revision === this.hall.approvals.revision ? last.held : undefined;
+  }
+
+  /** The same, asked for in the session. Rejects where the server does not say. */
   async heldIn(part: Part): Promise<ReadonlySet<string>> {
     const { approvals, catalogue } = this.hall;
-    if (approvals.policyOf(part.member) !== "block") return NONE;
-    const tools = await part.verified();
-    const last = this.looks.get(part);
-    if (last?.tools === tools && last.revision === approvals.revision) return last.held;
+    const asked = part.verified();
+    const { session } = part;
+    const tools = await asked;
     const instructions = catalogue.find(part.member, this.profile)?.offer.description.instructions;
     const held = approvals.held(part.member, this.profile, { instructions, tools });
-    this.looks.set(part, { tools, held, revision: approvals.revision });
+    if (session) this.looks.set(session, { held, revision: approvals.revision });
     return held;
   }
 
