@@ -11,18 +11,19 @@ const BUN = ["/.linkspan/ld.so", "--library-path", "/.linkspan/lib", "/.linkspan
 /** How the program of such an image is run, beside its image. */
 export const FIXTURE_COMMAND = { command: [...BUN, "/server.js"], env: { BUN_BE_BUN: "1" } };
 
-/** The body that starts test/fixtures/NAME.ts in a container of nothing else. */
-export async function fixtureBody(name: string): Promise<Record<string, unknown>> {
-  return { image: await testImage(engine(), name, await fixtureEntries(name)), ...FIXTURE_COMMAND };
+const fixture = (name: string) => join(ROOT, "test/fixtures", `${name}.ts`);
+
+/** The body that starts a program, test/fixtures/NAME.ts unless another is named, in a container of nothing else. */
+export async function fixtureBody(name: string, file = fixture(name)): Promise<Record<string, unknown>> {
+  return { image: await testImage(engine(), name, await fixtureEntries(name, file)), ...FIXTURE_COMMAND };
 }
 
-/** What is in the image of test/fixtures/NAME.ts. */
-export async function fixtureEntries(name: string): Promise<Entry[]> {
+/** What is in its image. */
+export async function fixtureEntries(name: string, file = fixture(name)): Promise<Entry[]> {
   const folder = join(ROOT, ".cache/test", `${name}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`);
   await mkdir(folder, { recursive: true });
   try {
-    const entrypoints = [join(ROOT, "test/fixtures", `${name}.ts`)];
-    await Bun.build({ entrypoints, target: "bun", outdir: folder, naming: "server.js" });
+    await Bun.build({ entrypoints: [file], target: "bun", outdir: folder, naming: "server.js" });
     return [
       { kind: "bytes", name: "server.js", bytes: await Bun.file(join(folder, "server.js")).bytes(), mode: 0o644 },
     ];
