@@ -14,10 +14,18 @@ export interface Caller {
   readOnly: boolean;
   /** Aborts when the credentials end; undefined: never. */
   ended: AbortSignal | undefined;
+  /** When that is known, milliseconds since 1970. */
+  endsAt: number;
+}
+
+/** Whether both may do the same: a session that one has opened is no more than the other could have. */
+export function sameCaller(one: Caller, other: Caller): boolean {
+  if (one.principal !== other.principal || one.readOnly !== other.readOnly) return false;
+  return one.allow === other.allow || JSON.stringify(one.allow) === JSON.stringify(other.allow);
 }
 
 /** Whoever has the manager's own token, or may open its socket. */
-const OWNER: Caller = { principal: "owner", allow: undefined, readOnly: false, ended: undefined };
+const OWNER: Caller = { principal: "owner", allow: undefined, readOnly: false, ended: undefined, endsAt: Infinity };
 
 export class Callers {
   private ownDigest: { token: string; digest: string } | undefined;
@@ -37,7 +45,8 @@ export class Callers {
     if (grant) {
       const { id, servers, tools, readOnly, ended } = grant;
       const all = servers.length + tools.length === 0;
-      return { principal: `token:${id}`, allow: all ? undefined : [...servers, ...tools], readOnly, ended };
+      const allow = all ? undefined : [...servers, ...tools];
+      return { principal: `token:${id}`, allow, readOnly, ended, endsAt: Infinity };
     }
     if (this.oauth?.mayKnow(given)) return this.oauth.caller(given, resource);
     throw this.unknown("the bearer token is not valid", resource);

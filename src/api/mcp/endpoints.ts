@@ -132,7 +132,8 @@ export class McpEndpoints {
       this.sockets.delete(channel);
       onDone();
     };
-    const channel: SocketChannel = new SocketChannel(this.options.gateways, this.seal, caller, target, close);
+    const { gateways } = this.options;
+    const channel: SocketChannel = new SocketChannel(gateways, this.seal, caller, target, this.limits, close);
     if (!server.upgrade(request, { data: channel, headers: { "sec-websocket-protocol": SUBPROTOCOL } })) {
       throw new Fault("usage", "this path is a WebSocket");
     }

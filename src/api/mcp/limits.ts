@@ -33,10 +33,19 @@ export class Limits {
   /** Counts a request in, or says why not: then nothing was counted. Fault: `exhausted`, with `retryAfterS`. */
   enter(principal: string): Fault | undefined {
     const account = this.account(principal);
-    const { rate, concurrent } = this.options;
+    const { concurrent } = this.options;
     if (account.running >= concurrent) {
       return new Fault("exhausted", `more than ${concurrent} requests at once`, { data: { retryAfterS: 1 } });
     }
+    const full = this.take(principal);
+    if (!full) account.running += 1;
+    return full;
+  }
+
+  /** Counts a request that comes on a connection which was counted in already. */
+  take(principal: string): Fault | undefined {
+    const account = this.account(principal);
+    const { rate } = this.options;
     if (rate !== undefined) {
       const now = this.now();
       account.tokens = Math.min(this.burst, account.tokens + ((now - account.at) / 1000) * rate);
@@ -47,7 +56,6 @@ export class Limits {
       }
       account.tokens -= 1;
     }
-    account.running += 1;
     return undefined;
   }
 

@@ -26,7 +26,12 @@ export function answerModern(request: ModernRequest): Promise<Response> {
   const { message, door, principal, gone, ended } = request;
   return new Promise<Response>((resolve) => {
     const cancelled = new AbortController();
-    const cancel = () => cancelled.abort();
+    const cancel = () => {
+      cancelled.abort();
+      // Whoever answers may take its time to notice.
+      finish(undefined);
+    };
+    let done = false;
     let outlet: Outlet | undefined;
     const stream = () => {
       if (outlet) return outlet;
@@ -35,6 +40,8 @@ export function answerModern(request: ModernRequest): Promise<Response> {
       return outlet;
     };
     const finish = (answer: Answer | undefined) => {
+      if (done) return;
+      done = true;
       gone.removeEventListener("abort", cancel);
       for (const signal of ended) signal.removeEventListener("abort", cancel);
       if (outlet) {
@@ -45,8 +52,7 @@ export function answerModern(request: ModernRequest): Promise<Response> {
     };
     gone.addEventListener("abort", cancel, { once: true });
     for (const signal of ended) signal.addEventListener("abort", cancel, { once: true });
-    cancelled.signal.addEventListener("abort", () => outlet?.end(), { once: true });
-    const emit = (text: string) => void stream().write(frame(text));
+    const emit = (text: string) => void (done || stream().write(frame(text)));
     void door.handle(message, { principal, emit, signal: cancelled.signal }).then(finish);
     // Whoever sent it, or the credentials, may have gone while the body was read.
     if (gone.aborted || ended.some((signal) => signal.aborted)) cancel();

@@ -121,12 +121,15 @@ export class OAuth {
       });
     }
     const controller = new AbortController();
-    if (exp !== undefined) abortAt(controller, (exp + CLOCK_SKEW_S) * 1000);
+    // It is one of the claims that have to be there.
+    const endsAt = ((exp ?? 0) + CLOCK_SKEW_S) * 1000;
+    abortAt(controller, endsAt);
     return {
       principal: `oauth:${iss}#${sub}`,
       allow: allow.includes(EVERYTHING) ? undefined : [...new Set(allow)],
       readOnly: false,
       ended: controller.signal,
+      endsAt,
     };
   }
 

@@ -13,7 +13,7 @@ import { Outlet } from "./outlet.ts";
 import { CODE, JSON_HEADERS, Refusal } from "./refusal.ts";
 
 /** A client may lose its connection during a longer call, and can only come back if it has an event's id. */
-const JSON_MS = 100;
+const JSON_MS = 250;
 /** The stream of what belongs to no request. */
 const UNRELATED = 0;
 /** From this revision on clients take an event without data, which gives them an id to come back with. */
@@ -37,7 +37,7 @@ export class HttpSession implements LegOutlet {
 
   constructor(
     readonly id: string,
-    readonly caller: Caller,
+    public caller: Caller,
     /** What it is a session with: the same id elsewhere is unknown. */
     readonly target: string,
     upstream: Upstream,
@@ -90,7 +90,10 @@ export class HttpSession implements LegOutlet {
     if (last && this.version === undefined && this.leg.pending === 0) queueMicrotask(() => void this.close());
     const post = about === undefined ? undefined : this.posts.get(about);
     if (!post) return this.sendUnrelated(text);
-    if (about !== undefined && last) this.posts.delete(about);
+    if (about !== undefined && last) {
+      this.posts.delete(about);
+      this.usedAt = performance.now();
+    }
     if (post.stream === undefined) {
       if (last) return post.answer(text, this.id);
       this.openStream(post);
@@ -127,6 +130,12 @@ export class HttpSession implements LegOutlet {
     this.replay(stream, missed, outlet);
     if (this.finished.has(stream)) outlet.end();
     return response;
+  }
+
+  renew(caller: Caller): void {
+    this.caller.ended?.removeEventListener("abort", this.revoked);
+    this.caller = caller;
+    caller.ended?.addEventListener("abort", this.revoked, { once: true });
   }
 
   /** No more of what belongs to no request: the manager ends. */

@@ -1,7 +1,7 @@
 /** The sessions of legacy clients over HTTP: found by id and principal, bounded, ended when nobody uses them. */
 import { randomBytes } from "node:crypto";
 import { Fault } from "../../base/fault.ts";
-import type { Caller } from "./callers.ts";
+import { type Caller, sameCaller } from "./callers.ts";
 import { SESSION_OVER } from "./session.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -13,6 +13,7 @@ const ID_BYTES = 24;
 /** What the registry needs to know of a session. */
 export interface Session {
   readonly id: string;
+  /** Whose it is, with the credentials that hold for longest. */
   readonly caller: Caller;
   readonly target: string;
   /** Of `performance.now()`. */
@@ -20,6 +21,8 @@ export interface Session {
   readonly quiet: boolean;
   /** Takes away what has no end of its own; what is being answered may end. */
   drain(): void;
+  /** The client has newer credentials: it lasts as long as they do. */
+  renew(caller: Caller): void;
   close(): Promise<void>;
 }
 
@@ -60,10 +63,11 @@ export class SessionRegistry<S extends Session> {
   /** Throws a `Refusal` (404) also for a session of somebody else: an id is not a credential, and its being there no news. */
   get(id: string, caller: Caller, target: string): S {
     const session = this.sessions.get(id);
-    if (!session || session.caller.principal !== caller.principal || session.target !== target) {
+    if (!session || !sameCaller(session.caller, caller) || session.target !== target) {
       throw new Refusal(404, SESSION_OVER, "there is no such session; send initialize again");
     }
     session.usedAt = performance.now();
+    if (caller.endsAt > session.caller.endsAt) session.renew(caller);
     return session;
   }
 

@@ -1,9 +1,12 @@
 /** MCP over WebSocket: one message of JSON-RPC is one text message of the socket, of either era. */
+import type { Fault } from "../../base/fault.ts";
+import { errorText, readMessage, rpcErrorOf } from "../../gateway/clients/message.ts";
 import { LineChannel } from "../../gateway/clients/lines.ts";
 import type { Seal } from "../../gateway/clients/seal.ts";
 import type { Gateways } from "../../gateway/exchange.ts";
 import { MCP_BODY_BYTES_MAX } from "./body.ts";
 import type { Caller } from "./callers.ts";
+import type { Limits } from "./limits.ts";
 import { openTarget, type Target, targetKey } from "./targets.ts";
 
 export const SUBPROTOCOL = "mcp";
@@ -42,6 +45,7 @@ export class SocketChannel {
     seal: Seal,
     private readonly caller: Caller,
     target: Target,
+    private readonly limits: Limits,
     private readonly onClose: () => void,
   ) {
     const carrier = {
@@ -62,6 +66,8 @@ export class SocketChannel {
 
   message(text: string | Buffer): void {
     if (typeof text !== "string") return this.socket?.close(CLOSE.unsupported, "messages are text");
+    const full = this.limits.take(this.caller.principal);
+    if (full) return void this.socket?.send(refusalText(full, text));
     if (!this.paused) return this.channel.receive(text);
     if (this.waiting.length >= WAITING_MAX) return this.socket?.close(CLOSE.tryLater, "answers are not read");
     this.waiting.push(text);
@@ -97,4 +103,15 @@ export class SocketChannel {
   }
 
   private readonly revoked = () => this.socket?.close(CLOSE.policy, "the token is not valid any more");
+}
+
+/** With the id of the request, if it is one. */
+function refusalText(fault: Fault, text: string): string {
+  const error = rpcErrorOf(fault);
+  try {
+    const message = readMessage(JSON.parse(text));
+    return errorText("id" in message ? message.id : null, error);
+  } catch {
+    return errorText(null, error);
+  }
 }

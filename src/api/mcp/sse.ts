@@ -61,7 +61,7 @@ class EventSession implements LegOutlet {
 
   constructor(
     readonly id: string,
-    readonly caller: Caller,
+    public caller: Caller,
     upstream: Upstream,
     private readonly onClose: () => void,
   ) {
@@ -81,6 +81,12 @@ class EventSession implements LegOutlet {
   send({ text, kind }: Outgoing): void {
     this.outlet.write(`event: message\ndata: ${text}\n\n`);
     if (kind === "answer" && this.draining) this.drain();
+  }
+
+  renew(caller: Caller): void {
+    this.caller.ended?.removeEventListener("abort", this.revoked);
+    this.caller = caller;
+    caller.ended?.addEventListener("abort", this.revoked, { once: true });
   }
 
   drain(): void {

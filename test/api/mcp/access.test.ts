@@ -5,7 +5,7 @@ import type { TokenBodyInput } from "../../../src/model/tokens.ts";
 import { TokenClient } from "../../../src/api/client/tokens.ts";
 import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
-import { call, events, initialize, type McpUnderTest, modern, post, startMcp } from "./support.ts";
+import { call, events, initialize, type McpUnderTest, META, modern, post, startMcp } from "./support.ts";
 
 let mcp: McpUnderTest;
 let tokens: TokenClient;
@@ -191,9 +191,28 @@ describe("limits", () => {
     }
     const headers = await initialize(limited);
     for (let n = 0; n < 5; n += 1) {
-      const response = await post(limited, call("steps", { steps: 6 }, n), { headers });
+      const response = await post(limited, call("steps", { steps: 15 }, n), { headers });
       expect((await Array.fromAsync(events(response))).length).toBeGreaterThan(0);
     }
+  });
+
+  test("requests a second on a WebSocket, too", async () => {
+    await using limited = await startMcp("sockets", { limits: { rate: 0.5, burst: 3 }, webSocket: true });
+    const headers = { authorization: `Bearer ${limited.api.token}` };
+    const socket = new WebSocket(`${limited.url.replace("http", "ws")}/mcp/ws`, {
+      protocols: ["mcp"],
+      headers,
+    } as never);
+    const answers: { id: number; error?: { data: { kind: string } } }[] = [];
+    socket.onmessage = ({ data }) => void answers.push(JSON.parse(String(data)));
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const params = { _meta: META };
+    for (const id of [1, 2, 3]) socket.send(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/list", params }));
+    await until("the answers", () => answers.length === 3, 5_000);
+    // To open it was the first of the three.
+    const refused = answers.filter(({ error }) => error?.data.kind === "exhausted");
+    expect(refused.map(({ id }) => id)).toEqual([3]);
+    socket.close();
   });
 
   test("a header that is too long ends the connection, and nobody else's", async () => {

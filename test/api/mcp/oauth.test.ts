@@ -2,6 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { generateKeyPair, SignJWT } from "jose";
+import { HttpSession } from "../../../src/api/mcp/session.ts";
+import { SessionRegistry } from "../../../src/api/mcp/sessions.ts";
+import { FakeUpstream, text } from "../../gateway/clients/fake.ts";
 import { type Issuer, startIssuer } from "../../support/issuer.ts";
 import { rejection } from "../../support/rejection.ts";
 import { call, initialize, type McpUnderTest, modern, post, startMcp } from "./support.ts";
@@ -112,6 +115,30 @@ test("a session belongs to issuer and subject, with a newer token, too", async (
   expect((await post(mcp, call("echo"), { headers, token: await issuer.token({ jti: "2" }) })).status).toBe(200);
   expect((await post(mcp, call("echo"), { headers, token: await issuer.token({ sub: "eve" }) })).status).toBe(404);
   expect((await post(mcp, call("echo"), { headers })).status).toBe(404);
+  // Less than it was opened with is not enough for what was opened.
+  const narrow = await issuer.token({ scope: "mcp:files" });
+  expect((await post(mcp, call("echo"), { headers, token: narrow })).status).toBe(404);
+});
+
+test("a session lasts as long as the newest of its client's tokens", async () => {
+  const caller = (endsAt: number) => {
+    const end = new AbortController();
+    return { end, caller: { principal: "a", allow: undefined, readOnly: false, ended: end.signal, endsAt } };
+  };
+  const [first, second, older] = [caller(1_000), caller(2_000), caller(500)];
+  const registry = new SessionRegistry<HttpSession>();
+  const upstream = new FakeUpstream("legacy", () => text("legacy", ""));
+  const session = registry.admit(
+    first.caller,
+    (id, onClose) => new HttpSession(id, first.caller, "x", upstream, onClose),
+  );
+  for (const { caller: again } of [second, older]) expect(registry.get(session.id, again, "x")).toBe(session);
+  first.end.abort();
+  older.end.abort();
+  expect(registry.size).toBe(1);
+  second.end.abort();
+  expect(registry.size).toBe(0);
+  await registry.close();
 });
 
 test("OpenID Connect's metadata, and one that is not whom it is asked for", async () => {
