@@ -47,7 +47,7 @@ export async function startApi(
   const defects: Fault[] = [];
   const token = dataDir.token;
   const tcp = { host: "127.0.0.1", port: 0, token };
-  const gate = new Gate(readSafety(safety, "owner"), dataDir.path);
+  const gate = new Gate(readSafety({}, "owner"), dataDir.path);
   const socket = dataDir.socketPath;
   const onDefect = (fault: Fault) => void defects.push(fault);
   const approvals = new Approvals(join(dataDir.path, "approvals"), { policy: "block", servers: {} }, SILENT);

@@ -7,6 +7,7 @@ import { endAll, endManager, fresh } from "../support/created.ts";
 import { engineTest } from "../support/engine.ts";
 import { hostileServers } from "../support/hostile-specs.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
+import { until } from "../support/until.ts";
 
 const CASE_MS = 120_000;
 const ALL = {
@@ -79,7 +80,9 @@ test(
     expect((await done("server_stats", { name: "files" })).structured.memory_bytes).toBeGreaterThan(0);
     expect((await done("server_logs", { name: "files", tail: 20 })).text).toContain("tools-legacy is up");
     await session.call("call_server_tool", { name: "files", tool: "crash", arguments: { code: 3 } });
-    expect((await done("server_logs", { name: "files" })).text).toContain("about to crash");
+    await until("its last words", async () =>
+      (await done("server_logs", { name: "files" })).text.includes("about to crash"),
+    );
     expect((await done("server_status")).structured).toMatchObject({
       runtime: "process",
       ready: true,
