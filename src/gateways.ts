@@ -34,7 +34,7 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
   const over = new AbortController();
   // What they keep is in this manager's own folder, wherever its name came from.
   const hosted = hostedToolsets({ env: { ...env, LINKSPAN_DATA_DIR: manager.dataDir.path }, log, door });
-  const servers = new Servers(manager, host);
+  const servers = new Servers(manager, host, over.signal);
   const home = manager.dataDir.path;
   const report = (server: string, message: string) => manager.events.add("tools.changed", message, { server });
   const approvals = new Approvals(join(home, "approvals"), section.approval, log, report);
@@ -86,6 +86,7 @@ class Servers {
   constructor(
     private readonly manager: Manager,
     host: GatewaysOptions["host"],
+    private readonly signal: AbortSignal,
   ) {
     this.doors = {
       acquire: (server, report, deadline) =>
@@ -115,7 +116,15 @@ class Servers {
     };
     const identity = () => hash ?? name;
     const shared = spec?.session === "shared";
-    const upstream = serverUpstream({ open, identity, verdicts: this.verdicts, era, shared, sessionIdleMs });
+    const upstream = serverUpstream({
+      open,
+      identity,
+      verdicts: this.verdicts,
+      era,
+      shared,
+      sessionIdleMs,
+      signal: this.signal,
+    });
     if (hash !== undefined) this.known.set(name, { key, upstream });
     return upstream;
   }

@@ -22,6 +22,7 @@ interface Tenant {
 
 export class Premises {
   private readonly tenants = new Map<string, Tenant>();
+  private closed = false;
 
   constructor(
     private readonly eras: Eras,
@@ -58,7 +59,17 @@ export class Premises {
     return { capabilities: profileOf(capabilities), listeners: this.tenant(principal).listeners };
   }
 
+  close(): void {
+    this.closed = true;
+    for (const { home, pools } of this.tenants.values()) {
+      home?.close();
+      for (const pool of pools.values()) pool.close();
+    }
+    this.tenants.clear();
+  }
+
   private tenant(principal: string): Tenant {
+    if (this.closed) throw new Fault("cancelled", "the gateway is closing");
     const known = this.tenants.get(principal);
     if (known) return known;
     if (this.tenants.size >= PRINCIPALS_MAX) this.forgetIdle();

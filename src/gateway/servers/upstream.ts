@@ -50,6 +50,8 @@ export interface ServerOptions {
   idleMs?: number;
   /** A legacy client without a request for so long holds no process, though it listens; the next request starts one. */
   sessionIdleMs?: number | undefined;
+  /** Ends every process that is no client's own, and none is opened afterwards. */
+  signal?: AbortSignal;
 }
 
 /** Requests that both eras have, and that are translated. Others pass only where client and server speak the same era. */
@@ -83,6 +85,7 @@ export function serverUpstream(options: ServerOptions): Upstream {
   const { sessionIdleMs = Infinity } = options;
   const idle = { idleMs: options.idleMs ?? IDLE_MS, sessionIdleMs };
   const premises = new Premises(eras, idle);
+  options.signal?.addEventListener("abort", () => premises.close(), { once: true });
   return { attach: (client) => new ServerAttachment(client, eras, premises) };
 }
 

@@ -1,5 +1,6 @@
 /** How many processes there are, and for how long. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
 import { fixture, Person, Stage, textOf } from "./stage.ts";
 
@@ -76,6 +77,20 @@ for (const server of ["unruly", "modern"]) {
     await person.attachment.close();
   });
 }
+
+test("when the gateway closes all processes of a server end, and no other is opened", async () => {
+  for (const server of ["unruly", "modern"]) {
+    const over = new AbortController();
+    const { upstream, living } = stage.subject(server, { signal: over.signal });
+    const person = new Person(upstream, "modern");
+    await person.call("change");
+    const waiting = server === "unruly" ? rejection(person.call("never")) : undefined;
+    over.abort();
+    if (waiting) expect(await waiting).toMatchObject({ kind: "cancelled" });
+    expect(await rejection(person.call("change"))).toMatchObject({ kind: "cancelled" });
+    await until("their end", () => living() === 0);
+  }
+});
 
 test("a fifth kind of client takes the place of the one that was there longest, if that is idle", async () => {
   const { upstream, living } = stage.subject("unruly");
