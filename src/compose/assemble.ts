@@ -69,7 +69,13 @@ async function finished(
 ): Promise<Service | undefined> {
   const { extends: _, env_file: __, environment: ___, ...rest } = parsed;
   const image = parsed.image ?? (parsed.build ? `${project}-${name}` : undefined);
-  if (image === undefined) return loader.fail(part, ["services", name], "it has neither image nor build");
+  if (image === undefined)
+    return loader.fail(
+      part,
+      ["services", name],
+      "it has neither image nor build",
+      "A file that is laid over others is read with them: name them all.",
+    );
   const detached = parsed.network_mode !== undefined;
   if (detached && parsed.networks)
     return loader.fail(part, ["services", name, "networks"], "network_mode and networks exclude each other");

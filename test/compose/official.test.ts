@@ -35,7 +35,6 @@ services:
     extends: { service: base }
   base:
     image: base
-    profiles: [never]
     environment: { FROM: base }
 networks: { back: { internal: true } }
 volumes: { data: }

@@ -40,6 +40,13 @@ test("several files are laid over each other, a folder has its override; nothing
       [["shop/compose.yaml", "../x.yaml"], "invalid"],
     ];
     for (const [asked, kind] of rows) expect([asked, await config(asked)]).toEqual([asked, kind]);
+    const written = { file: "shop/more.yaml", content: "services: { web: { labels: { a: b } } }" };
+    const alone = await session.call("docker_compose_write_file", written);
+    expect([alone.structured.kind, alone.text]).toEqual(["invalid", expect.stringContaining("name them all")]);
+    const over = await session.call("docker_compose_write_file", { ...written, over: "shop" });
+    expect([over.text, over.structured.services]).toEqual([over.text, ["web", "db"]]);
+    const outside = await session.call("docker_compose_write_file", { ...written, over: "out", overwrite: true });
+    expect(outside.structured.kind).toBe("forbidden");
     await file(".env", `COMPOSE_FILE=compose.yaml:../out/compose.yaml`);
     expect(await config("shop")).toBe("forbidden");
   } finally {

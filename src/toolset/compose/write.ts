@@ -6,7 +6,7 @@ import { hide } from "../../compose/project.ts";
 import { environment } from "../containers/arguments.ts";
 import { output } from "../output.ts";
 import { tool } from "../tool.ts";
-import { fileToWrite, readText, writeText } from "./files.ts";
+import { composeFiles, fileToWrite, projectFiles, readText, writeText } from "./files.ts";
 
 export const composeWriteFileTool = tool({
   name: "docker_compose_write_file",
@@ -19,12 +19,15 @@ export const composeWriteFileTool = tool({
   input: v.strictObject({
     file: fileToWrite,
     content: v.pipe(v.string(), v.maxLength(1024 * 1024)),
+    over: v.optional(
+      v.pipe(composeFiles, v.description("Files that this one is laid over: they are checked together")),
+    ),
     overwrite: v.optional(v.boolean(), false),
     env: v.optional(v.pipe(environment, v.description("For ${NAME:?…} in the check; not written")), {}),
   }),
   output: output({ file: v.string(), bytes: v.number(), services: v.array(v.string()) }),
   example: { file: "shop/compose.yaml", content: "services:\n  web:\n    image: nginx:1.27\n" },
-  async handle({ file, content, overwrite, env }, { settings }) {
+  async handle({ file, content, over, overwrite, env }, { settings }) {
     const there = await readText(file, settings).then(
       () => true,
       (error: unknown) => {
@@ -36,13 +39,17 @@ export const composeWriteFileTool = tool({
       throw new Fault("conflict", `there is a file ${file} already`, {
         hint: "Say overwrite: true, or take another name.",
       });
+    const read = (path: string) => readText(path, settings);
     const loaded = await loadProject({
       // As if it were there already, for what it refers to.
-      files: [{ text: content, path: join(settings.composeDir, dirname(file), basename(file)) }],
+      files: [
+        ...(over === undefined ? [] : await projectFiles(over, { env, read }, settings)),
+        { text: content, path: join(settings.composeDir, dirname(file), basename(file)) },
+      ],
       env,
       profiles: ["*"],
       allowPrivileged: settings.allowPrivileged,
-      read: (path) => readText(path, settings),
+      read,
     });
     if (!loaded.ok)
       throw findingsFault(loaded.findings.map((one) => ({ ...one, message: hide(one.message, loaded.hidden) })));

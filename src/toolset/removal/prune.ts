@@ -97,9 +97,8 @@ async function unusedImages(lists: Lists, all: boolean, call: ToolCall): Promise
   const targets: Target[] = [];
   for (const { Id } of images.filter((image) => old(image.Created) && !used.has(image.Id))) {
     const info = await inspectImage(engine, Id, call.deadline);
-    // All its names go: none of them is the last one by itself.
-    if (info)
-      targets.push(await imageTarget(info, { ref: Id, force: (info.RepoTags ?? []).length > 1, noprune: false }, call));
+    // One by one and without force, so that the engine keeps the last one where a container came to use it.
+    if (info) targets.push(await imageTarget(info, { ref: Id, force: false, noprune: false, everyName: true }, call));
   }
   return targets;
 }

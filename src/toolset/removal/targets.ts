@@ -81,11 +81,13 @@ interface ImageRemoval {
   ref: string;
   force: boolean;
   noprune: boolean;
+  /** An id that has several names is removed name by name, which is done with force in any case. */
+  everyName?: boolean;
 }
 
 export async function imageTarget(
   info: ImageInfo,
-  { ref, force, noprune }: ImageRemoval,
+  { ref, force, noprune, everyName = force }: ImageRemoval,
   call: ToolCall,
 ): Promise<Target> {
   const tags = info.RepoTags ?? [];
@@ -108,7 +110,7 @@ export async function imageTarget(
     keep: async (keeper) => [await keeper.image(gone, whole)],
     async remove({ deadline }) {
       // By id where all its names go, for the engine refuses an id with several names without force.
-      const several = asName === undefined && tags.length > 1 && force;
+      const several = asName === undefined && tags.length > 1 && everyName;
       for (const name of several ? tags : [asName ?? info.Id]) {
         const query = { force, noprune };
         await engine.act(
