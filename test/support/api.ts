@@ -35,7 +35,6 @@ export interface ApiUnderTest extends AsyncDisposable {
 export async function startApi(
   name: string,
   kind: "process" | "docker" = "process",
-  safety: Record<string, string> = {},
   mcp?: McpSettings,
 ): Promise<ApiUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), `linkspan-api-${name}-`));

@@ -40,7 +40,7 @@ export async function startMcp(name: string, more: Partial<McpSettings> = {}): P
       throw new Fault("not-found", `there is no server ${server}`);
     },
   };
-  const api = await startApi(name, "process", {}, { gateways, ...more });
+  const api = await startApi(name, "process", { gateways, ...more });
   return {
     api,
     url: api.url,
