@@ -2,19 +2,16 @@
 import { CLIENTS, type ClientKind } from "./peers.ts";
 import { type Way, WAYS } from "./ways.ts";
 
-/** The argument of test/conformance/stdio.ts for each kind of server. */
+/** The kinds of server: the conformance server in each era, and the official "everything". */
 export const SERVERS = {
-  legacy: "2025-11-25 only",
-  modern: "2026-07-28 only",
-  dual: "both eras",
+  legacy: "a server of 2025-11-25 only",
+  modern: "a server of 2026-07-28 only",
+  dual: "a server of both eras",
+  everything: "the official server-everything",
 } as const;
 export type ServerKind = keyof typeof SERVERS;
 
-export const FILES = {
-  legacy: "test/matrix/legacy-server.test.ts",
-  modern: "test/matrix/modern-server.test.ts",
-  dual: "test/matrix/dual-server.test.ts",
-} satisfies Record<ServerKind, string>;
+export const fileOf = (server: ServerKind) => `test/matrix/${server}-server.test.ts`;
 
 export interface Cell {
   client: ClientKind;
@@ -28,7 +25,7 @@ export function cellsOf(server: ServerKind): Cell[] {
     CLIENTS.filter((client) => way.takes(client)).map((client) => ({
       client,
       way,
-      name: `${client.name} over ${way.name} to a server of ${SERVERS[server]}`,
+      name: `${client.name} over ${way.name} to ${SERVERS[server]}`,
     })),
   );
 }

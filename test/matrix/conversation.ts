@@ -17,6 +17,20 @@ export async function converse(peer: Peer, prefix: string): Promise<void> {
   await cancellation(peer, named);
 }
 
+/** The same with what the official "everything" server has of it. */
+export async function converseEverything(peer: Peer, prefix: string): Promise<void> {
+  const named = (name: string) => `${prefix}${name}`;
+  expect(await peer.tools()).toContain(named("get-sum"));
+  expect((await peer.call(named("get-sum"), { a: 20, b: 22 })).text).toContain("42");
+  expect((await peer.call(named("trigger-elicitation-request"))).text).toContain("ada");
+  expect((await peer.call(named("trigger-sampling-request"), { prompt: "ping", maxTokens: 9 })).text).toContain("pong");
+  expect((await peer.call(named("get-roots-list"))).text).toContain("file:///srv/one");
+  expect(await peer.prompt(named("args-prompt"), { city: "Ulm" })).toContain("Ulm");
+  const [uri = ""] = await peer.resources();
+  expect((await peer.read(uri)).length).toBeGreaterThan(100);
+  expect((await peer.templates()).length).toBeGreaterThan(0);
+}
+
 type Named = (name: string) => string;
 
 async function calls(peer: Peer, named: Named): Promise<void> {

@@ -8,6 +8,7 @@ import type { Launch } from "../e2e/launch.ts";
 import type { Doors } from "../e2e/stage.ts";
 import { TcpTransport } from "./tcp.ts";
 import type { AnyTransport, ClientKind } from "./peers.ts";
+import { WebSocketTransport } from "./web-socket.ts";
 
 export interface Way {
   name: string;
@@ -58,6 +59,13 @@ export const WAYS: readonly Way[] = [
       const headers = { authorization: `Bearer ${token}` };
       return new SSEClientTransport(new URL(`${url}/servers/${server}/sse`), { requestInit: { headers } });
     },
+  },
+  {
+    name: "WebSocket",
+    all: false,
+    takes: any,
+    open: ({ url, token }, _client, server) =>
+      new WebSocketTransport(`${url.replace("http", "ws")}/servers/${server}/mcp/ws`, token),
   },
   {
     name: "TCP",

@@ -1,6 +1,6 @@
 /** Writes docs/matrix.md from the cells of test/matrix; test/matrix/docs.unit.test.ts checks that it was done. */
 import { join } from "node:path";
-import { cellsOf, FILES, type ServerKind, SERVERS } from "../matrix/cells.ts";
+import { cellsOf, fileOf, type ServerKind, SERVERS } from "../matrix/cells.ts";
 import { CLIENTS } from "../matrix/peers.ts";
 import { WAYS } from "../matrix/ways.ts";
 
@@ -10,7 +10,7 @@ const HEAD = `# Which client reaches which server
 
 Every cell of these tables is a test that holds the same conversation (test/matrix/conversation.ts) with a real client: tools
 and their errors, elicitation, sampling and roots, prompts, resources, templates, completion, progress, log messages, changes
-of the list of tools, and cancellation. "Legacy" is MCP up to 2025-11-25, "modern" is 2026-07-28; how one becomes the other is
+of the list of tools, and cancellation; what of it the official server has, there. "Legacy" is MCP up to 2025-11-25, "modern" is 2026-07-28; how one becomes the other is
 in [eras](eras.md). This page is generated (\`bun test/support/matrix-reference.ts\`).
 `;
 
@@ -30,13 +30,13 @@ function section(server: ServerKind): string {
   });
   const list = cells.map(({ name }, at) => `${at + 1}. ${name}`);
   return [
-    `## A server of ${SERVERS[server]}`,
+    `## ${SERVERS[server].replace(/^./, (first) => first.toUpperCase())}`,
     "",
     `| over | ${CLIENTS.map(({ name }) => name).join(" | ")} |`,
     `| --- | ${CLIENTS.map(() => "---").join(" | ")} |`,
     ...rows,
     "",
-    `<a id="tests-${server}"></a>The tests, in [${FILES[server]}](../${FILES[server]}):`,
+    `<a id="tests-${server}"></a>The tests, in [${fileOf(server)}](../${fileOf(server)}):`,
     "",
     ...list,
     "",
