@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Deadline } from "./base/deadline.ts";
 import { Fault } from "./base/fault.ts";
+import type { Log } from "./base/log.ts";
 import { similar } from "./base/similar.ts";
 import { Aggregate, type Hall } from "./gateway/aggregate/aggregate.ts";
 import { Approvals } from "./gateway/aggregate/approvals.ts";
@@ -44,6 +45,7 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
     toolsetMembers(section, hosted),
     (server) => approvals.forget(server),
     over.signal,
+    log,
   );
   const catalogue = new Catalogue(join(home, "catalogue"), log);
   const hall: Hall = { roster, catalogue, approvals, log, patienceMs: section.patience };
@@ -146,9 +148,10 @@ class ManagerRoster implements Roster {
     private readonly toolsets: readonly Member[],
     private readonly forget: (server: string) => void,
     signal: AbortSignal,
+    log: Log,
   ) {
     this.before = this.state();
-    void this.follow(signal);
+    this.follow(signal).catch((error: unknown) => log.error("servers are not followed", { reason: String(error) }));
   }
 
   list(): Member[] {

@@ -198,7 +198,7 @@ export class AggregateAttachment implements Attachment {
     const one = kind === "tools" ? still.get(name) : undefined;
     if (one) throw heldBack(name, one);
     // Whether it has the tool nobody knows: why it does not say so is more of an answer.
-    if (failure && candidates.length === 1) throw failure;
+    if (failure && candidates.filter(({ own }) => !own).length === 1) throw failure;
     return undefined;
   }
 

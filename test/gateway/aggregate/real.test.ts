@@ -1,6 +1,7 @@
 /** Real servers, good and bad, as one; real clients of both eras. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   CreateMessageRequestSchema,
@@ -10,6 +11,9 @@ import {
   ResourceUpdatedNotificationSchema,
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
+import * as v from "valibot";
+import { Deadline } from "../../../src/base/deadline.ts";
+import { serverBody } from "../../../src/model/server-spec.ts";
 import { fixture } from "../../support/api.ts";
 import { rejection } from "../../support/rejection.ts";
 import { until } from "../../support/until.ts";
@@ -23,8 +27,6 @@ let house: House;
 let sample: string;
 
 beforeAll(async () => {
-  const { mkdtemp } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
   sample = await mkdtemp(join(tmpdir(), "linkspan-aggregate-sample-"));
   await mkdir(join(sample, "files"));
   await writeFile(join(sample, "files", "hello.txt"), "hello from the sample");
@@ -49,7 +51,6 @@ beforeAll(async () => {
 }, INSTALL_MS);
 afterAll(async () => {
   await house?.[Symbol.asyncDispose]();
-  const { rm } = await import("node:fs/promises");
   await rm(sample, { recursive: true, force: true });
 }, 60_000);
 
@@ -82,7 +83,7 @@ test(
       content: [{ text: "late" }],
     });
     const refused = await rejection(client.callTool({ name: "dead__anything" }));
-    expect(String(refused)).toContain("dead__anything");
+    expect(String(refused)).toContain("exit code 9");
     await client.close();
   },
   INSTALL_MS,
@@ -185,6 +186,20 @@ test("20 clients at once with equal ids: progress and answers are each one's own
   await Promise.all(clients.map(({ client }) => client.close()));
 }, 60_000);
 
+test("a server that crashes in a call ends that call and no other, and is there for the next one", async () => {
+  const [one, other] = [await house.legacy(), await house.modern({ principal: "other" })];
+  await one.client.callTool({ name: "slow__echo", arguments: { text: "a" } });
+  const waiting = other.client.callTool({ name: "slow__hang", arguments: {} }).catch((error) => String(error));
+  const crashed = String(await rejection(one.client.callTool({ name: "slow__crash", arguments: {} })));
+  expect(crashed).toContain("-32052");
+  const echo = { name: "slow__echo", arguments: { text: "again" } };
+  expect(await one.client.callTool(echo)).toMatchObject({ content: [{ text: "again" }] });
+  expect(await other.client.callTool(echo)).toMatchObject({ content: [{ text: "again" }] });
+  expect(serversOf((await one.client.listTools()).tools)).toContain("files");
+  expect(await Promise.race([waiting, "still waiting"])).toBe("still waiting");
+  await Promise.all([one.client.close(), other.client.close()]);
+}, 30_000);
+
 test("a group has its own servers and tools; an unknown one is refused with a hint", async () => {
   const { client } = await house.legacy({ selection: { group: "few" } });
   const { tools } = await client.listTools();
@@ -202,9 +217,6 @@ test("servers that are defined and removed while clients are there", async () =>
   let changes = 0;
   client.setNotificationHandler(ToolListChangedNotificationSchema, () => void (changes += 1));
   await client.listTools();
-  const { Deadline } = await import("../../../src/base/deadline.ts");
-  const { serverBody } = await import("../../../src/model/server-spec.ts");
-  const v = await import("valibot");
   const body = v.parse(serverBody, fixture("tools-legacy.ts"));
   await house.manager.start("later", body, () => {}, Deadline.in(20_000));
   await until("it is told", () => changes > 0, 20_000);
