@@ -63,6 +63,19 @@ export const REAL_CLIENTS: RealClient[] = [
     },
   },
   {
+    // Lists what is configured, too.
+    id: "cline",
+    package: `@cline/cli-${PLATFORM}`,
+    version: "3.0.65",
+    program: `@cline/cli-${PLATFORM}/bin/cline`,
+    list: ["config", "mcp", "--json"],
+    env: {},
+    shows: (output, name) => {
+      const listed: { name: string; disabled: boolean }[] = JSON.parse(output);
+      return listed.some((one) => one.name === name && !one.disabled);
+    },
+  },
+  {
     id: "opencode",
     package: `opencode-${PLATFORM}`,
     version: "1.18.33",

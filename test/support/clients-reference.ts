@@ -74,10 +74,14 @@ function places(client: Client): string {
 
 /** `${CODEX_HOME:-~/.codex}/config.toml` as people write it. */
 function shown(template: string): string {
-  const [, variable, instead = "", rest = ""] = /^\$\{(\w+):-([^}]*)\}(.*)$/.exec(template) ?? [];
-  if (variable === undefined) return `\`${template}\``;
-  if (variable === "APPDATA") return `\`%APPDATA%${rest.replaceAll("/", "\\")}\``;
-  return `\`${instead}${rest}\`${variable === "XDG_CONFIG_HOME" ? "" : ` (\`$${variable}\`)`}`;
+  const variables = [...template.matchAll(/\$\{(\w+):-/g)].map(([, name = ""]) => name);
+  if (variables.includes("APPDATA")) {
+    return `\`${template.replace(/^\$\{APPDATA:-[^}]*\}/, "%APPDATA%").replaceAll("/", "\\")}\``;
+  }
+  let path = template;
+  while (path.includes("${")) path = path.replace(/\$\{\w+:-([^${}]*)\}/, "$1");
+  const others = variables.filter((name) => name !== "XDG_CONFIG_HOME").map((name) => `\`$${name}\``);
+  return `\`${path}\`${others.length > 0 ? ` (${others.join(", ")})` : ""}`;
 }
 
 if (import.meta.main) {

@@ -62,14 +62,13 @@ export function isInstalled(client: Client, around: Surroundings): boolean {
 export function expandPlace(template: string, { platform, env }: Surroundings): string {
   const { join, isAbsolute } = platform === "win32" ? win32 : posix;
   const home = (platform === "win32" ? env.USERPROFILE : env.HOME) || homedir();
-  const [, variable = "", instead = "", rest = ""] = /^\$\{(\w+):-([^}]*)\}(.*)$/.exec(template) ?? [
-    "",
-    "",
-    "",
-    template,
-  ];
-  const asked = env[variable];
-  // A variable that is no absolute path is ignored, as the XDG specification wants it for its own.
-  const base = asked && isAbsolute(asked) ? asked : instead;
-  return join((base + rest).replace(/^~(?=\/|$)/, () => home));
+  // A variable that is no absolute path is ignored, as the XDG specification wants it for its own. Inner ones come first.
+  const fill = (text: string): string => {
+    const filled = text.replace(/\$\{(\w+):-([^${}]*)\}/, (_, variable: string, instead: string) => {
+      const asked = env[variable];
+      return asked && isAbsolute(asked) ? asked : instead;
+    });
+    return filled === text ? text : fill(filled);
+  };
+  return join(fill(template).replace(/^~(?=\/|$)/, () => home));
 }

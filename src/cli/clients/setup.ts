@@ -9,7 +9,7 @@ import {
   replaceFound,
   restoreFound,
 } from "../edit/careful.ts";
-import { type Editor, entryIn, isData, putEntry, type Slot, takeEntry } from "../edit/editor.ts";
+import { type Editor, entryIn, isData, putEntry, type Slot, takeEntry, withoutEmpty } from "../edit/editor.ts";
 import { JSON_EDITOR } from "../edit/json.ts";
 import { TOML_EDITOR } from "../edit/toml.ts";
 import { YAML_EDITOR } from "../edit/yaml.ts";
@@ -121,8 +121,7 @@ async function originalOf(
 function onlyOurs(client: Client, { text = "" }: Found, slot: Slot, editor: Editor): boolean {
   const left = editor.read(takeEntry(editor, text, slot, ""), "");
   const fresh = editor.read(client.fresh ?? "", "");
-  const isEmpty = (value: unknown) => !isData(value) || Object.keys(value).length === 0;
-  return Bun.deepEquals(left, fresh) || (isEmpty(left) && isEmpty(fresh));
+  return Bun.deepEquals(withoutEmpty(left, slot.keys), withoutEmpty(fresh, slot.keys));
 }
 
 function somebodyElses(client: Client, file: string, name: string): Fault {

@@ -1,6 +1,6 @@
 /**
  * MCP clients, as data: where each keeps its servers, in what form, how to see that it is there, and the page that says so.
- * A place begins with `~/` (home), `${VARIABLE:-instead}/`, or, in a project, with nothing. Of several, the first that
+ * A place begins with `~/` (home), `${VARIABLE:-instead}`, or, in a project, with nothing. Of several, the first that
  * exists is meant, else the first.
  */
 import type { Data } from "../edit/editor.ts";
@@ -48,7 +48,9 @@ const env = (launch: Launch, key = "env") => (Object.keys(launch.env).length > 0
 const plain = (launch: Launch): Data => ({ command: launch.command, args: launch.args, ...env(launch) });
 const typed = (launch: Launch): Data => ({ type: "stdio", ...plain(launch) });
 
-const CLINE = "saoudrizwan.claude-dev/settings/cline_mcp_settings.json";
+const CLINE = "${CLINE_MCP_SETTINGS_PATH:-${CLINE_DATA_DIR:-~/.cline/data}/settings/cline_mcp_settings.json}";
+/** Where its extension for VS Code had them before it shared them with the command line. */
+const CLINE_BEFORE = "Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json";
 const CONTINUE = "name: Linkspan\nversion: 0.0.1\nschema: v1\n";
 
 export const CLIENTS: Client[] = [
@@ -202,24 +204,15 @@ export const CLIENTS: Client[] = [
     format: "json",
     keys: ["mcpServers"],
     user: {
-      linux: [
-        "${CLINE_DATA_DIR:-~/.cline/data}/settings/cline_mcp_settings.json",
-        inConfig(`Code/User/globalStorage/${CLINE}`),
-      ],
-      darwin: [
-        "${CLINE_DATA_DIR:-~/.cline/data}/settings/cline_mcp_settings.json",
-        inSupport(`Code/User/globalStorage/${CLINE}`),
-      ],
-      win32: [
-        "${CLINE_DATA_DIR:-~/.cline/data}/settings/cline_mcp_settings.json",
-        inRoaming(`Code/User/globalStorage/${CLINE}`),
-      ],
+      linux: [CLINE, inConfig(CLINE_BEFORE)],
+      darwin: [CLINE, inSupport(CLINE_BEFORE)],
+      win32: [CLINE, inRoaming(CLINE_BEFORE)],
     },
     entry: plain,
     signs: ["~/.cline"],
     programs: ["cline"],
     docs: "https://docs.cline.bot/mcp/mcp-overview",
-    next: "Cline takes it as soon as the file is saved; MCP Servers shows it.",
+    next: "cline config mcp lists it; in editors, MCP Servers shows it.",
   },
   {
     id: "lmstudio",

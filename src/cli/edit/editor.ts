@@ -61,7 +61,7 @@ export function putEntry(editor: Editor, text: string, slot: Slot, value: Data, 
   return result;
 }
 
-/** The same for taking out; what is left empty by it goes with it. */
+/** The same for taking out. What is left empty by it stays, except where the format has no empty one. */
 export function takeEntry(editor: Editor, text: string, slot: Slot, file: string): string {
   const before = editor.read(text, file);
   if (entryIn(before, slot, file) === undefined) return text;
@@ -109,7 +109,7 @@ function withoutEntry(data: unknown, slot: Slot, [key, ...rest]: readonly string
 }
 
 /** Without the containers at those keys that hold nothing: an empty one says the same as none. */
-function withoutEmpty(data: unknown, [key, ...rest]: readonly string[]): unknown {
+export function withoutEmpty(data: unknown, [key, ...rest]: readonly string[]): unknown {
   if (!isData(data)) return data === null || data === undefined ? {} : data;
   if (key === undefined) return data;
   const inner = withoutEmpty(data[key], rest);

@@ -26,19 +26,11 @@ export const JSON_EDITOR: Editor = {
   },
   take(text, slot) {
     if (text.startsWith(BOM)) return BOM + this.take(text.slice(1), slot);
-    const path = [tree(text, "")];
-    for (const key of slot.keys) path.push(path.at(-1) && property(path.at(-1), key)?.children?.[1]);
-    let name = slot.name;
-    // From the inside out: a container that nothing is left in goes with its entry.
-    for (let depth = slot.keys.length; depth >= 0; depth -= 1) {
-      const container = path[depth];
-      const found = container && property(container, name);
-      if (!container || !found) break;
-      const isAlone = container.children?.length === 1 && blank(text, container, found);
-      if (!isAlone || depth === 0) return remove(text, container, found);
-      name = slot.keys[depth - 1] ?? "";
-    }
-    return text;
+    let here = tree(text, "");
+    for (const key of slot.keys) here = property(here, key)?.children?.[1];
+    const found = property(here, slot.name);
+    // What it leaves empty stays: there are clients that want the key.
+    return here && found ? remove(text, here, found) : text;
   },
 };
 
@@ -142,15 +134,6 @@ function remove(text: string, object: Node, found: Node): string {
   if (hasComma || !previous) return text.slice(0, start) + rest;
   const comma = skip(text, previous.offset + previous.length);
   return text.slice(0, comma) + text.slice(comma + 1, start) + rest;
-}
-
-/** Whether nothing but the property is in the object or before it: no comment that would be lost with it. */
-function blank(text: string, object: Node, found: Node): boolean {
-  const key = object.parent?.children?.[0];
-  const above = key ? text.slice(key.offset + key.length, object.offset) : "";
-  const before = text.slice(object.offset + 1, found.offset);
-  const after = text.slice(found.offset + found.length, object.offset + object.length - 1);
-  return (above.replace(":", "") + before + after.replace(",", "")).trim() === "";
 }
 
 function member(key: string, value: unknown, indent: string, { unit, eol }: Style): string {

@@ -205,20 +205,14 @@ function takeFromFlow(text: string, items: (Node | Entry)[], item: Node | Entry)
   return text.slice(0, startOf(item)) + text.slice(end);
 }
 
-/** Whole lines; if they were all that a key had, the key goes with them, or says that there is nothing. */
+/** Whole lines; a key that they were all of says that there is nothing, because there are clients that want the key. */
 function takeLines(text: string, from: number, to: number, above: Entry[], empty: string): string {
   const start = text.lastIndexOf("\n", from - 1) + 1;
   if (!/^ *(- *)?$/.test(text.slice(start, from))) throw layout();
   const end = nextLine(text, to);
   const parent = above.at(-1);
   if (!parent) return text.slice(0, start) + text.slice(end);
-  const keyStart = startOf(parent);
-  const keyEnd = (parent.key.range?.[1] ?? keyStart) + 1;
-  const lineStart = text.lastIndexOf("\n", keyStart - 1) + 1;
-  // An indented comment below would become text of a block scalar above, were there no key between them.
-  const hasComment = /^(\s*\n)?[ \t]+#/.test(text.slice(end));
-  const hasMore = text.slice(keyEnd, start).trim() !== "" || text.slice(lineStart, keyStart).trim() !== "";
-  if (!hasMore && !hasComment) return text.slice(0, lineStart) + text.slice(end);
+  const keyEnd = (parent.key.range?.[1] ?? startOf(parent)) + 1;
   return `${text.slice(0, keyEnd)} ${empty}${text.slice(keyEnd, start)}${text.slice(end)}`;
 }
 

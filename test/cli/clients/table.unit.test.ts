@@ -41,6 +41,14 @@ test("variables that are no absolute path are ignored, and a home with special c
   };
   expect(expandPlace("${CODEX_HOME:-~/.codex}/config.toml", around)).toBe("/home/$&/.codex/config.toml");
   expect(expandPlace("${XDG_CONFIG_HOME:-~/.config}/zed/settings.json", around)).toBe("/etc/x/zed/settings.json");
+  const cline = (env: Record<string, string>) =>
+    expandPlace(CLIENTS.find(({ id }) => id === "cline")?.user.linux[0] ?? "", {
+      ...around,
+      env: { HOME: "/h", ...env },
+    });
+  expect(cline({})).toBe("/h/.cline/data/settings/cline_mcp_settings.json");
+  expect(cline({ CLINE_DATA_DIR: "/d" })).toBe("/d/settings/cline_mcp_settings.json");
+  expect(cline({ CLINE_DATA_DIR: "/d", CLINE_MCP_SETTINGS_PATH: "/m.json" })).toBe("/m.json");
   const windows = { platform: "win32" as const, env: { USERPROFILE: "C:\\Users\\me" }, cwd: "C:\\w" };
   const vscode = CLIENTS.find(({ id }) => id === "vscode");
   expect(vscode && placesOf(vscode, "user", windows)).toEqual([

@@ -35,8 +35,8 @@ const EXACT: [name: string, editor: Editor, at: Slot, before: string, after: str
     "a string that looks like comment, brace and key is a string",
     JSON_EDITOR,
     slot,
-    '{\n  "a": "// \\"servers\\": { } /* */"\n}\n',
-    '{\n  "a": "// \\"servers\\": { } /* */",\n  "servers": {\n    "ours": {\n      "command": "/bin/x",\n      "args": ["mcp"]\n    }\n  }\n}\n',
+    '{\n  "a": "// \\"servers\\": { } /* */",\n  "servers": {\n    "b": 1\n  }\n}\n',
+    '{\n  "a": "// \\"servers\\": { } /* */",\n  "servers": {\n    "b": 1,\n    "ours": {\n      "command": "/bin/x",\n      "args": ["mcp"]\n    }\n  }\n}\n',
   ],
   [
     "TOML: a table at the end; one in a string is none",
@@ -84,7 +84,13 @@ const TAKEN: [name: string, editor: Editor, at: Slot, before: string, after: str
     '{ "servers": {\n  "a": 1,\n   // o\n  "b": 2\n} }',
   ],
   ["the only one, with a comment", JSON_EDITOR, slot, '{"servers": {"ours": 1 /* c */}}', '{"servers": { /* c */}}'],
-  ["the only one", JSON_EDITOR, slot, '{\n  "a": 1,\n  "servers": {\n    "ours": 1\n  }\n}\n', '{\n  "a": 1\n}\n'],
+  [
+    "the only one",
+    JSON_EDITOR,
+    slot,
+    '{\n  "a": 1,\n  "servers": {\n    "ours": 1\n  }\n}\n',
+    '{\n  "a": 1,\n  "servers": {}\n}\n',
+  ],
   [
     "tables below ours go with it, wherever they are",
     TOML_EDITOR,
@@ -99,7 +105,7 @@ const TAKEN: [name: string, editor: Editor, at: Slot, before: string, after: str
     "servers: # mine\n  ours:\n    a: 1\nz: 1\n",
     "servers: {} # mine\nz: 1\n",
   ],
-  ["the last item of a list", YAML_EDITOR, list, "servers:\n  - name: ours\n    a: 1\nz: 1\n", "z: 1\n"],
+  ["the last item of a list", YAML_EDITOR, list, "servers:\n  - name: ours\n    a: 1\nz: 1\n", "servers: []\nz: 1\n"],
 ];
 
 test.each(TAKEN)("taken out: %s", (_, editor, at, before, after) => {
