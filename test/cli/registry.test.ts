@@ -73,6 +73,7 @@ test("an npm package: arguments, environment, secrets; what has to be set is sai
 `);
   expect(ran.out).toContain("${SEARCHER_API_KEY} has to be set: Its key; such as se_…");
   expect(ran.out).toContain("${SEARCHER_REGION} has to be set: Where it looks; one of eu, us");
+  expect(ran.out).toContain("mode is fast by default: one of fast, deep");
   expect(ran.out).toContain("SEARCHER_PROXY may be set, too: A proxy");
   expect(ran.out).toContain("--index may be given, too: An index of your own");
   expect(ran.err).toContain("Set SEARCHER_REGION, SEARCHER_API_KEY where the manager starts");

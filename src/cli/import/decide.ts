@@ -3,7 +3,7 @@ import { imageRef, name as serverName } from "../../model/server-spec.ts";
 import * as v from "valibot";
 import { problemWith } from "./config.ts";
 import { dockerRun } from "./docker-run.ts";
-import { type Decision, environment, type Making, present, Refusal, safeArguments } from "./draft.ts";
+import { type Decision, environment, inOrder, type Making, present, Refusal, safeArguments } from "./draft.ts";
 import { launched, type Launched, programName } from "./launchers.ts";
 import { isSecretValue, Variables } from "./secrets.ts";
 import type { Wish } from "./wish.ts";
@@ -39,7 +39,7 @@ function decided(making: Making, wish: Wish, taken: ReadonlySet<string>): Pick<D
     }
     const problem = problemWith(body);
     if (problem !== undefined) throw new Refusal(`linkspan.yaml cannot say it: ${problem}`);
-    return { kind, body, notes: making.notes };
+    return { kind, body: inOrder(body), notes: making.notes };
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     return { kind: "left out", notes: [thrown.message] };

@@ -76,6 +76,15 @@ export function safeArguments(making: Making, args: readonly string[]): string[]
   });
 }
 
+/** As people write them. */
+const ORDER = ["image", "command", "args", "env", "secrets", "volumes", "limits", "network"];
+
+export function inOrder(body: Body): Body {
+  const rank = (key: string) => (ORDER.includes(key) ? ORDER.indexOf(key) : ORDER.length);
+  const entries = Object.entries(body).toSorted(([one], [other]) => rank(one) - rank(other));
+  return { ...Object.fromEntries(entries), image: body.image };
+}
+
 /** A key only where it says something. */
 export function present<K extends string, T extends object>(key: K, value: T): { [key in K]?: T } {
   const result: { [key in K]?: T } = {};

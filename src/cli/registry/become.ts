@@ -2,7 +2,7 @@
 import { Fault } from "../../base/fault.ts";
 import { problemWith } from "../import/config.ts";
 import { containerOf } from "../import/docker-run.ts";
-import { type Body, type Decision, type Kind, type Making, present, Refusal } from "../import/draft.ts";
+import { type Body, type Decision, inOrder, type Kind, type Making, present, Refusal } from "../import/draft.ts";
 import { literal, variableName } from "../import/references.ts";
 import { isSecretName, Variables } from "../import/secrets.ts";
 import type { Argument, Input, KeyValue, Package, ServerJson } from "./schema.ts";
@@ -21,7 +21,7 @@ export function become(server: ServerJson, name: string, wanted: PackageKind | u
     const { kind, body } = bodyOf(chosen, making);
     const problem = problemWith(body);
     if (problem !== undefined) throw new Refusal(`linkspan.yaml cannot say it: ${problem}`);
-    return { name, was: server.name, kind, body, notes: making.notes };
+    return { name, was: server.name, kind, body: inOrder(body), notes: making.notes };
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     throw new Fault("unsupported", `${server.name} is not taken over: ${thrown.message}`);
@@ -110,6 +110,8 @@ function argumentWords(one: Argument, making: Making): string[] {
     making.notes.push(`the argument ${label} may be given, too${about(one)}`);
     return [];
   }
+  if (one.value === undefined && one.default !== undefined)
+    making.notes.push(`${label} is ${value} by default${about(one)}`);
   if (one.type === "positional") return [value];
   return one.name.startsWith("--") ? [`${literal(one.name)}=${value}`] : [literal(one.name), value];
 }
