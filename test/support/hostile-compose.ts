@@ -91,6 +91,18 @@ const TOPS: Record<string, unknown>[] = [
   { name: "-x" },
 ];
 
+/** In a file that lies in the compose folder, and what it refers to. */
+const FILES: Record<string, unknown>[] = [
+  { include: [{ path: ["FOLDER/context/Dockerfile", "/etc/shadow"] }] },
+  { include: [{ path: "inner.yaml", env_file: "/etc/shadow" }] },
+  { include: [{ path: "inner.yaml", project_directory: "/etc" }] },
+  { include: [{ path: "inner.yaml", project_directory: "../../.." }] },
+  { include: ["../../data/undo.key"] },
+  { services: { web: { extends: { file: "../../../etc/passwd", service: "web" } } } },
+  { services: { web: { image: "web", volumes: ["../../../etc:/x"] } } },
+  { services: { web: { image: "web", build: "../../.." } } },
+];
+
 /** Of a service of the swarm. */
 const SWARM: Record<string, unknown>[] = [
   { volumes: ["/:/x"] },
@@ -113,6 +125,8 @@ const SWARM: Record<string, unknown>[] = [
   { runtime: "plugin" },
   { log_driver: "syslog" },
 ];
+
+const INNER = '{"services":{"inner":{"image":"web","volumes":["./ssl:/x"],"env_file":"passwd","build":"."}}}';
 
 export function composeCalls(folder: string): HostileCall[] {
   const put = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("FOLDER", folder));
@@ -137,6 +151,14 @@ export function composeCalls(folder: string): HostileCall[] {
     ]),
     ["docker_create_service", { image: "web", name: "s", volumes: [`${folder}:/x`], networks: ["swarmnet"] }],
     ["docker_compose_up", { content: '{"services":{"web":{"image":"web"}}}', project_name: "good", no_start: true }],
+    ["docker_compose_write_file", { file: "hostile/inner.yaml", content: INNER }],
+    ...put(FILES).flatMap((more, index): HostileCall[] => [
+      ["docker_compose_write_file", { file: `hostile/${index}.yaml`, content: JSON.stringify(more) }],
+      ["docker_compose_up", { file: `hostile/${index}.yaml`, no_start: true }],
+    ]),
+    ...put(["/etc", "/etc/passwd", "FOLDER/link", "FOLDER/context", ["FOLDER/context/Dockerfile", "/etc/shadow"]]).map(
+      (file): HostileCall => ["docker_compose_config", { file }],
+    ),
     ...["../../etc/cron.d/x.yaml", "/etc/x.yaml", "a/../../x.yaml", ".x.yaml", "x.sh", "a\u0000.yaml"].map(
       (file): HostileCall => ["docker_compose_write_file", { file, content: "services: {}" }],
     ),
