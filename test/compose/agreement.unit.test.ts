@@ -1,6 +1,9 @@
 /**
  * What is read from a file is what `docker compose config` says. test/golden/compose has cases (NAME.yaml) and what the library
- * inside the plugin, compose-go, makes of each (NAME.json), so that this needs neither of them.
+ * inside the plugin, compose-go, makes of each (NAME.json), so that this needs neither of them. NAME.json is made as the plugin does
+ * it: `cli.NewProjectOptions` with `WithDotEnv`, `WithConfigFileEnv`, `WithDefaultConfigPath`, `WithDefaultProfiles` and
+ * `WithName`, `LoadProject`, `WithoutUnnecessaryResources`, `WithServicesEnvironmentResolved(true)`, `MarshalJSON`; the files lie in
+ * /ROOT/shop, and only the names of a case are in the environment.
  */
 import { expect, test } from "bun:test";
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";

@@ -253,7 +253,8 @@ export async function refusals(session: ToolsetClient, proofs: Record<string, Pr
       if (!told) wrong.push([tool, absent, kind, hint, text]);
     }
     const { isError, structured, text } = await session.call(tool, refused);
-    if (!isError || !["invalid", "forbidden"].includes(String(structured.kind)))
+    const told = typeof structured.hint === "string" || /expected|missing|neither|no such/i.test(text);
+    if (!isError || !told || !["invalid", "forbidden"].includes(String(structured.kind)))
       wrong.push([tool, refused, structured.kind, text]);
   }
   expect(wrong).toEqual([]);
