@@ -34,13 +34,11 @@ export const CODE = {
 } as const;
 
 /** A larger integer has lost digits when it is parsed, and would go back as another id. */
-const id = v.union([
-  v.string(),
-  v.pipe(
-    v.number(),
-    v.check((n) => !Number.isInteger(n) || Number.isSafeInteger(n)),
-  ),
-]);
+const id = v.custom<Id>(
+  (value) =>
+    typeof value === "string" ||
+    (typeof value === "number" && (!Number.isInteger(value) || Number.isSafeInteger(value))),
+);
 export const record = v.record(v.string(), v.unknown());
 const rpcError = v.object({ code: v.number(), message: v.string(), data: v.optional(v.unknown()) });
 const version = v.literal("2.0");
