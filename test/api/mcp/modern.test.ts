@@ -1,8 +1,10 @@
 /** The modern era over HTTP: statuses, headers, plain answers, streams. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import fc from "fast-check";
+import { seeded } from "../../support/seed.ts";
 import { until } from "../../support/until.ts";
-import { call, events, type McpUnderTest, META, modern, post, startMcp, wordsOf } from "./support.ts";
+import { call, events, initialize, type McpUnderTest, META, modern, post, startMcp, wordsOf } from "./support.ts";
 
 let mcp: McpUnderTest;
 beforeAll(async () => {
@@ -115,6 +117,25 @@ test("a body of another type, one that is too large, one that is too large and d
   const headers = { authorization: `Bearer ${mcp.api.token}`, "content-type": "application/json" };
   const response = await fetch(`${mcp.url}/mcp`, { method: "POST", headers, body: chunked });
   expect((await error(response)).status).toBe(413);
+});
+
+test("whatever is sent: an error of JSON-RPC, or nothing to answer; never a failure of ours", async () => {
+  const session = await initialize(mcp);
+  const method = fc.constantFrom("tools/call", "initialize", "ping", "notifications/cancelled", "prompts/get", "x");
+  const id = fc.option(fc.oneof(fc.integer(), fc.string(), fc.double(), fc.constant(null)), { nil: undefined });
+  const meta = fc.oneof(fc.constant(META), fc.dictionary(fc.constantFrom(...Object.keys(META)), fc.jsonValue()));
+  const params = fc.oneof(fc.record({ name: fc.jsonValue(), _meta: meta }), fc.jsonValue());
+  const message = fc.record({ jsonrpc: fc.constant("2.0"), id, method, params }, { requiredKeys: ["jsonrpc"] });
+  const body = fc.oneof(message, fc.array(message, { maxLength: 3 }), fc.jsonValue());
+  const headers = fc.constantFrom({}, session, MODERN, { ...MODERN, ...session });
+  const check = fc.asyncProperty(body, headers, async (sent, given) => {
+    const response = await post(mcp, JSON.stringify(sent), { headers: { ...given } });
+    const text = await response.text();
+    expect([response.status < 500, text.includes("-32603")]).toEqual([true, false]);
+    if (response.status >= 400) expect(JSON.parse(text)).toMatchObject({ jsonrpc: "2.0", error: {} });
+  });
+  await fc.assert(check, seeded("MCP bodies", 400));
+  expect(mcp.api.defects).toEqual([]);
 });
 
 test("GET, DELETE and everything else belong to sessions", async () => {
