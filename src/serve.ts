@@ -152,6 +152,7 @@ async function startManager(
       instance: dir.instance,
       dataDir: runtimeDir,
       home: dir.path,
+      pythonImage: settings.pythonImage,
     });
     const { allowWeaker, stopServersOnExit, budget } = settings;
     const cleanup = { intervalMs: settings.cleanupInterval, maxAgeMs: settings.maxAge };

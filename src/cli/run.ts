@@ -45,7 +45,7 @@ type RunOptions = v.InferOutput<typeof options>;
 export const run = command({
   define: (program) =>
     program
-      .argument("<ref>", "npm:PACKAGE[@VERSION], or an image")
+      .argument("<ref>", "npm:PACKAGE[@VERSION], pypi:PACKAGE[@VERSION], or an image")
       .argument("[args...]", "arguments of the server; write -- before those that begin with a dash")
       .option("--name <name>", "what to call it (default: the last word of the reference)")
       .option("-e, --env <K=V>", "environment; K alone takes it from here (repeatable)", collect)
@@ -79,6 +79,7 @@ export const run = command({
   examples: [
     ["linkspan run npm:@modelcontextprotocol/server-filesystem -v ~/notes:/data -- /data", "one folder, read-only"],
     ["linkspan run ghcr.io/me/server:1 --name web --network egress --secret API_KEY", "an image that needs a key"],
+    ["linkspan run pypi:mcp-server-time", "a Python package; its image is built at the first start"],
     ["linkspan run npm:@modelcontextprotocol/server-memory -v memory:/data:rw", "a named volume that stays"],
   ],
   options,

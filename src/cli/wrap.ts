@@ -10,7 +10,7 @@ const TOKEN_FILE = "/run/secrets/linkspan-token";
 export const wrap = command({
   define: (program) =>
     program
-      .argument("<ref>", "an image, or npm:PACKAGE[@VERSION]")
+      .argument("<ref>", "an image, npm:PACKAGE[@VERSION] or pypi:PACKAGE[@VERSION]")
       .argument(
         "[args...]",
         "arguments of the server, instead of the image's; write -- before those that begin with a dash",
@@ -28,7 +28,7 @@ export const wrap = command({
   options: v.object({
     tag: v.pipe(
       imageRef,
-      v.check((tag) => !tag.startsWith("npm:"), "expected a name for an image, such as me/server:1"),
+      v.check((tag) => !/^(npm|pypi):/.test(tag), "expected a name for an image, such as me/server:1"),
     ),
     tokenFile: v.optional(v.pipe(v.string(), v.startsWith("/", "expected an absolute path in the container"))),
     insecure: v.optional(v.boolean(), false),

@@ -11,14 +11,14 @@ import { source, writeWhole } from "./source.ts";
 const SAVED_MAX = 100;
 
 export const savedName = nameSchema;
-const saved = v.object({
+export const savedSchema = v.object({
   name: nameSchema,
   /** ISO 8601. */
   at: v.string(),
   description: v.optional(v.string()),
   source,
 });
-export type Saved = v.InferOutput<typeof saved>;
+export type Saved = v.InferOutput<typeof savedSchema>;
 
 const ENDING = ".json";
 
@@ -55,6 +55,15 @@ export class SavedServers {
     await writeWhole(this.fileOf(one.name), JSON.stringify(one));
   }
 
+  /** As it was before it was removed. Faults: `conflict` where the name was given to another one, `exhausted`. */
+  async restore(one: Saved): Promise<void> {
+    if ((await this.names()).includes(one.name))
+      throw new Fault("conflict", `another server has been saved as ${one.name}`, {
+        hint: "Delete that one first; the bundle is kept.",
+      });
+    await this.put(one);
+  }
+
   async remove(name: string): Promise<void> {
     await rm(this.fileOf(name), { force: true });
   }
@@ -69,7 +78,7 @@ export class SavedServers {
     const text = await readFile(this.fileOf(name), "utf8").catch(() => undefined);
     if (text === undefined) return undefined;
     try {
-      const parsed = v.safeParse(saved, JSON.parse(text));
+      const parsed = v.safeParse(savedSchema, JSON.parse(text));
       return parsed.success ? parsed.output : undefined;
     } catch {
       return undefined;

@@ -46,13 +46,10 @@ function createServer() {
 ${TOOLS}`,
   },
   python: {
-    dependencies: {},
+    dependencies: { mcp: "2.3.0" },
     code: `import sys
 
-try:
-    from mcp.server.mcpserver import MCPServer
-except ModuleNotFoundError:  # mcp 1 calls it so
-    from mcp.server.fastmcp import FastMCP as MCPServer
+from mcp.server.mcpserver import MCPServer
 
 server = MCPServer("created")
 

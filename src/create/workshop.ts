@@ -7,7 +7,7 @@ import type { ToolResult, ToolView } from "../model/rest.ts";
 import { brokenFault } from "./broken.ts";
 import { Connection, type Report } from "./connection.ts";
 import { type Saved, SavedServers } from "./saved.ts";
-import { type Language, prepareRun, type Source, versionsOf } from "./source.ts";
+import { type Language, prepareRun, pythonBase, type Source, versionsOf } from "./source.ts";
 import { TEMPLATES } from "./templates.ts";
 import { checkArguments } from "./validate.ts";
 
@@ -73,7 +73,7 @@ export class Workshop {
     const own = code === undefined ? template.code : code;
     // Code without a word on packages is most often a change of the template.
     return await this.add(
-      { language, code: own, dependencies: dependencies ?? template.dependencies },
+      { language, code: own, dependencies: dependencies ?? template.dependencies, ...pythonBase(language, this.env) },
       undefined,
       work,
     );
@@ -87,6 +87,7 @@ export class Workshop {
       language,
       code: code ?? before.source.code,
       dependencies: dependencies ?? before.source.dependencies,
+      ...(before.source.base === undefined ? {} : { base: before.source.base }),
       // The same packages stay the same versions.
       ...(dependencies || before.source.lock === undefined ? {} : { lock: before.source.lock }),
     };
@@ -126,17 +127,29 @@ export class Workshop {
     }
   }
 
-  async delete(id: string): Promise<Source> {
-    const { connection, source } = this.find(id);
+  /** Ends it. */
+  async delete(id: string): Promise<void> {
+    const { connection } = this.find(id);
     this.servers.delete(id);
     await connection.close();
-    return source;
   }
 
-  /** With the versions of its packages, so that it is the same when it comes back. Faults: `not-found`, `exhausted`. */
+  /** What it is made of, with the versions of its packages, so that it is the same when it comes back. */
+  async keep(id: string): Promise<Source> {
+    const { source } = this.find(id);
+    return { ...source, ...(await versionsOf(source, this.dataDir)) };
+  }
+
+  /** One that was deleted, under the id that it had. Faults: `conflict`, and those of a start. */
+  async restore(id: string, source: Source, work: Work): Promise<Answer> {
+    if (this.servers.has(id)) throw new Fault("conflict", `there is a created server ${id} again`);
+    return await this.add(source, undefined, work, id);
+  }
+
+  /** Faults: `not-found`, `exhausted`. */
   async save(id: string, name: string, description: string | undefined): Promise<Saved> {
     const created = this.find(id);
-    const source = { ...created.source, ...(await versionsOf(created.source, this.dataDir)) };
+    const source = await this.keep(id);
     const saved = { name, at: new Date().toISOString(), ...(description === undefined ? {} : { description }), source };
     await this.saved.put(saved);
     created.savedAs = name;
@@ -154,7 +167,12 @@ export class Workshop {
     await Promise.all(all.map(({ connection }) => connection.close().catch(() => {})));
   }
 
-  private async add(source: Source, savedAs: string | undefined, work: Work): Promise<Answer> {
+  private async add(
+    source: Source,
+    savedAs: string | undefined,
+    work: Work,
+    id = `${source.language}-${crypto.randomUUID().slice(0, 8)}`,
+  ): Promise<Answer> {
     if (this.servers.size + this.coming >= SERVERS_MAX)
       throw new Fault("exhausted", `there are ${SERVERS_MAX} created servers, which is the limit`, {
         hint: "Delete one with delete-server.",
@@ -162,7 +180,6 @@ export class Workshop {
     this.coming += 1;
     try {
       const { connection, tools } = await this.start(source, work);
-      const id = `${source.language}-${crypto.randomUUID().slice(0, 8)}`;
       const created = { id, since: Date.now(), source, connection, savedAs };
       this.servers.set(id, created);
       return { ...viewOf(created), tools };
@@ -173,7 +190,7 @@ export class Workshop {
 
   /** A server that answers `tools/list`; one that does not is ended. */
   private async start(source: Source, work: Work): Promise<{ connection: Connection; tools: ToolView[] }> {
-    const connection = new Connection(await prepareRun(source, this.dataDir, this.env), this.env);
+    const connection = new Connection(await prepareRun(source, this.dataDir), this.env);
     try {
       const client = await connection.open(work.report, work.deadline);
       return { connection, tools: await toolsOf(client, work) };

@@ -48,7 +48,7 @@ export const USAGE = `Usage: linkspan mcp [OPTIONS] SERVER [-- ARGS...]
        linkspan mcp --toolset docker
 
 Serves one MCP server on stdin and stdout, for an MCP client to launch.
-SERVER is a name (linkspan ps -a), an image, or npm:PACKAGE[@VERSION].
+SERVER is a name (linkspan ps -a), an image, npm:PACKAGE[@VERSION] or pypi:PACKAGE[@VERSION].
 Without one, all servers of the configuration are served as one.
 
 Options:
@@ -76,7 +76,7 @@ With --toolset:
                    loopback only
   --env-file FILE  NAME=value lines for the environment; what is set stays
 
-With an image or npm:PACKAGE, as in linkspan run:
+With an image or a package, as in linkspan run:
   -v, --volume SRC:DST[:rw]   a volume's name or a path; read-only without :rw (repeatable)
   -e, --env K=V               environment; K alone takes it from here (repeatable)
   --secret K                  like -e K, but the engine never sees it; K=@FILE reads a file (repeatable)

@@ -94,7 +94,7 @@ export class Registry {
     const hint =
       close.length > 0
         ? `Did you mean ${close.join(" or ")}?`
-        : "linkspan ps -a lists the servers; an image needs its tag (alpine:3.20), a package its npm:";
+        : "linkspan ps -a lists the servers; an image needs its tag (alpine:3.20), a package its npm: or pypi:";
     throw new Fault("not-found", `there is no server called ${JSON.stringify(name)}`, { hint });
   }
 
@@ -172,7 +172,7 @@ export class Registry {
     const server = this.get(name);
     if (!definition) return server;
     throw new Fault("usage", `${name} is defined already: it takes no options here`, {
-      hint: "Options go with an image or npm:PACKAGE; to change the server, use linkspan run or linkspan.yaml.",
+      hint: "Options go with an image, npm:PACKAGE or pypi:PACKAGE; to change the server, use linkspan run or linkspan.yaml.",
     });
   }
 

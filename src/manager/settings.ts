@@ -4,6 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import { managerSection, type ManagerSection } from "../model/config.ts";
 import { CONCURRENT_DEFAULT } from "../model/http-config.ts";
+import { PYTHON_IMAGE } from "../runtime/pypi/ref.ts";
 
 /** A front holds what its client asks for 30 s: before that it is to know why there is no server. */
 const BUDGET_WAIT_MS = 25_000;
@@ -58,6 +59,13 @@ const OPTIONS: Option[] = [
   { flag: "--config", field: "config", kind: "text", value: "FILE", help: "linkspan.yaml (see linkspan config path)" },
   { flag: "--data-dir", field: "dataDir", kind: "text", value: "DIR", help: "key, token, socket and state" },
   { flag: "--runtime", field: "runtime", kind: "text", value: "KIND", help: "auto, docker or process (auto: docker)" },
+  {
+    flag: "--python-image",
+    field: "pythonImage",
+    kind: "text",
+    value: "IMAGE",
+    help: `what Python servers are built on (${PYTHON_IMAGE})`,
+  },
   {
     flag: "--allow-weaker",
     field: "allowWeaker",
@@ -198,6 +206,7 @@ export function mergeSettings(options: ManagerSection, file: ManagerSection) {
     tcpPort: merged.tcpPort ?? 8081,
     allowHosts: merged.allowHosts ?? [],
     runtime,
+    pythonImage: merged.pythonImage ?? PYTHON_IMAGE,
     allowWeaker: merged.allowWeaker ?? runtime === "process",
     stopServersOnExit: merged.stopServersOnExit ?? false,
     cleanupInterval: merged.cleanupInterval ?? 300_000,

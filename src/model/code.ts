@@ -14,19 +14,23 @@ export const CODE_CHARS_MAX = 1024 * 1024;
 export const DEPENDENCIES_MAX = 32;
 const LOCK_CHARS_MAX = 4 * 1024 * 1024;
 
-/** Languages that the Bun inside this executable runs, with the name of the file. */
-export const CODE_ENTRY = { typescript: "server.ts", javascript: "server.js" } as const;
+/** The name of the file in each language. The Bun inside this executable runs all but Python. */
+export const CODE_ENTRY = { typescript: "server.ts", javascript: "server.js", python: "server.py" } as const;
 
 const packageName = v.pipe(
   v.string(),
   v.maxLength(214),
-  v.regex(/^(?:@[A-Za-z0-9][A-Za-z0-9._~-]*\/)?[A-Za-z0-9][A-Za-z0-9._~-]*$/, "expected the name of a package"),
+  // In brackets: the extras of a Python package.
+  v.regex(
+    /^(?:@[A-Za-z0-9][A-Za-z0-9._~-]*\/)?[A-Za-z0-9][A-Za-z0-9._~-]*(?:\[[A-Za-z0-9._,-]+\])?$/,
+    "expected the name of a package",
+  ),
 );
 /** Without `:` and `/` it can be no path, URL, alias or git shorthand. */
 const packageWant = v.pipe(
   v.string(),
   v.maxLength(128),
-  v.regex(/^[0-9A-Za-z^~<>=*][0-9A-Za-z.^~<>=|*+-]*$/, "expected a version, a range or a tag of a registry"),
+  v.regex(/^[0-9A-Za-z^~<>=!*][0-9A-Za-z.^~<>=!,|*+-]*$/, "expected a version, a range or a tag of a registry"),
 );
 
 /** Package → version, range or tag. */
@@ -37,11 +41,13 @@ export const dependencies = v.pipe(
 
 /** What a server is made of. */
 export const codeSource = v.object({
-  language: v.picklist(["typescript", "javascript"]),
+  language: v.picklist(["typescript", "javascript", "python"]),
   code: v.pipe(v.string(), v.maxLength(CODE_CHARS_MAX)),
   dependencies,
   /** Which versions an earlier installation has found, in the package manager's own words; the same ones are taken again. */
   lock: v.optional(v.pipe(v.string(), v.maxLength(LOCK_CHARS_MAX))),
+  /** Of Python: the image that it is built on, or `exec:PROGRAM`; the manager's own where absent. */
+  base: v.optional(v.pipe(v.string(), v.maxLength(512))),
 });
 export type CodeSource = v.InferOutput<typeof codeSource>;
 
@@ -50,9 +56,9 @@ export const codeVersions = v.object({ dependencies: v.record(v.string(), v.stri
 export type CodeVersions = v.InferOutput<typeof codeVersions>;
 
 /** `code:typescript-4f…`; the same for the same source. */
-export function codeRef({ language, code, dependencies: wanted, lock = "" }: CodeSource): string {
+export function codeRef({ language, code, dependencies: wanted, lock = "", base }: CodeSource): string {
   const packages = Object.entries(wanted).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify([language, code, packages, lock]);
+  const text = JSON.stringify([language, code, packages, lock, ...(base === undefined ? [] : [base])]);
   return `${SCHEME}${language}-${createHash("sha256").update(text).digest("hex").slice(0, 40)}`;
 }
 

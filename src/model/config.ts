@@ -8,7 +8,7 @@ import { similar } from "../base/similar.ts";
 import type { Environment } from "./env-reference.ts";
 import { gatewaySection, type GatewaySection } from "./gateway-section.ts";
 import { limitsSection, oauthSection } from "./http-config.ts";
-import { name, type ServerSpec, serverBody } from "./server-spec.ts";
+import { imageRef, name, type ServerSpec, serverBody } from "./server-spec.ts";
 import { byteSize, duration } from "./units.ts";
 import { type ConfigError, YamlSource } from "./yaml-source.ts";
 
@@ -43,6 +43,8 @@ export const managerSection = v.strictObject({
   allowHosts: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9.-]{1,253}$/))), v.maxLength(100))),
   /** `auto` is Docker. `process` is without isolation, and so is never chosen silently. */
   runtime: v.optional(v.picklist(["auto", "docker", "process"])),
+  /** What Python servers are built on: an image, or `exec:PROGRAM` with the process runtime. */
+  pythonImage: v.optional(imageRef),
   /** Run servers although the engine cannot keep every setting, such as a limit. */
   allowWeaker: v.optional(v.boolean()),
   /** Stop and remove every server when the manager ends; otherwise they run on and the next manager takes them over. */
@@ -191,7 +193,7 @@ function reportIssue(source: YamlSource, issue: v.BaseIssue<unknown>, above: str
 }
 
 const HINTS: Record<string, string> = {
-  image: "an image such as alpine:3.20, or npm:PACKAGE[@VERSION]",
+  image: "an image such as alpine:3.20, npm:PACKAGE[@VERSION] or pypi:PACKAGE[@VERSION]",
   duration: "a number without a unit is milliseconds; write 30s",
   secrets: "KEY: ${NAME_OF_A_VARIABLE}",
   env: "KEY: value",

@@ -7,10 +7,10 @@ const NAME_CHARS_MAX = 63;
  * `ghcr.io/github/github-mcp-server:v1` → `github-mcp-server`. Always a valid server name.
  */
 export function nameOfRef(ref: string): string {
-  const withoutScheme = ref.replace(/^(npm|exec|code):/, "");
+  const withoutScheme = ref.replace(/^(npm|pypi|exec|code):/, "");
   const last = withoutScheme.split("/").at(-1) ?? "";
-  // A tag, a digest or a version: nothing that should be in a name that stays when it changes.
-  const word = last.split(/[@:]/)[0] ?? "";
+  // A tag, a digest, a version, extras: nothing that should be in a name that stays when it changes.
+  const word = last.split(/[@:,[]/)[0] ?? "";
   const name = word
     .toLowerCase()
     .replace(/[^a-z0-9_.-]+/g, "-")

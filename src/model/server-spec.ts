@@ -23,13 +23,16 @@ const argv = v.pipe(v.array(value), v.maxLength(1024));
 const containerPath = v.pipe(v.string(), v.regex(/^\/[^\0:]*$/, "expected an absolute path inside the container"));
 
 /**
- * What to run it from: an image reference, `npm:PACKAGE[@VERSION]`, or on the process runtime `exec:PROGRAM`.
+ * What to run it from: an image reference, `npm:PACKAGE[@VERSION]`, `pypi:PACKAGE[@VERSION]`, or on the process runtime `exec:PROGRAM`.
  * The syntax of image references is the engine's business; here only what could be taken for an option is refused.
  */
 export const imageRef = v.pipe(
   v.string(),
   v.maxLength(512),
-  v.regex(/^[A-Za-z0-9@][^\s\0]*$/, "expected an image such as alpine:3.20 or npm:PACKAGE[@VERSION]"),
+  v.regex(
+    /^[A-Za-z0-9@][^\s\0]*$/,
+    "expected an image such as alpine:3.20, npm:PACKAGE[@VERSION] or pypi:PACKAGE[@VERSION]",
+  ),
 );
 
 const volumeObject = v.strictObject({

@@ -20,7 +20,9 @@ export const LABEL = {
   bridge: "linkspan.bridge",
   /** On containers that are never started and only carry a volume. */
   carrier: "linkspan.carrier",
-  /** On the image that those are made from. */
+  /** On containers in which packages are installed or images are put together, and on those images: the maker (owner.ts). */
+  build: "linkspan.build",
+  /** On the image that carriers are made from. */
   blank: "linkspan.blank",
 } as const;
 

@@ -8,6 +8,8 @@ export interface RuntimeOptions {
   dataDir: string;
   /** The manager's own data directory, where that is another one: whose things on the engine are. */
   home?: string;
+  /** What Python servers are built on: an image, or `exec:PROGRAM` where they are processes. */
+  pythonImage?: string;
 }
 
 /** A new runtime is one entry here and one call of the contract suite. */

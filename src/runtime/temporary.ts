@@ -4,7 +4,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-type Purpose = "npm" | "image" | "socket";
+type Purpose = "npm" | "python" | "image" | "socket";
 
 /** A new folder; whoever makes it removes it. */
 export function temporaryFolder(purpose: Purpose): Promise<string> {
@@ -17,7 +17,7 @@ export function temporaryFolderSync(purpose: Purpose): string {
 
 /** Those of a process that is gone. Never throws: another user's stay where they are. */
 export function removeTemporaryFolders(pid: number): void {
-  const names = new RegExp(`^linkspan-(npm|image|socket)-${pid}-[A-Za-z0-9]{6}$`);
+  const names = new RegExp(`^linkspan-(npm|python|image|socket)-${pid}-[A-Za-z0-9]{6}$`);
   try {
     for (const name of readdirSync(tmpdir())) {
       if (names.test(name)) rmSync(join(tmpdir(), name), { recursive: true, force: true });

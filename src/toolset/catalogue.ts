@@ -28,13 +28,13 @@ export const DOCKER_TOOLS: readonly Tool[] = [
 const TOOLSETS = new Map([
   ["docker", DOCKER_TOOLS],
   ["servers", SERVER_TOOLS],
-  ["create", CREATE_TOOLS],
+  ["create", [...CREATE_TOOLS, ...UNDO_TOOLS]],
 ]);
 
-export const ALL_TOOLS: readonly Tool[] = [...TOOLSETS.values()].flat();
+export const ALL_TOOLS: readonly Tool[] = [...new Set([...TOOLSETS.values()].flat())];
 
 /** Those of the toolsets that are named; all of Docker where none is. */
 export function toolsOf(names: readonly string[]): Tool[] {
-  const found = [...new Set(names)].flatMap((name) => TOOLSETS.get(name) ?? []);
-  return found.length > 0 ? found : [...DOCKER_TOOLS];
+  const found = new Set(names.flatMap((name) => TOOLSETS.get(name) ?? []));
+  return found.size > 0 ? [...found] : [...DOCKER_TOOLS];
 }

@@ -29,6 +29,7 @@ test("nothing said: REST on 8080, TCP on 8081, both on loopback, Docker", () => 
     tcpPort: 8081,
     allowHosts: [],
     runtime: "auto",
+    pythonImage: "python:3.13-slim",
     allowWeaker: false,
     stopServersOnExit: false,
     cleanupInterval: 300_000,

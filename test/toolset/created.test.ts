@@ -14,12 +14,10 @@ import {
   isolated,
   open,
   processesOf,
-  PYTHON,
   say,
 } from "../support/created.ts";
-import { ENGINE, engine, engineTest } from "../support/engine.ts";
+import { ENGINE, engineTest } from "../support/engine.ts";
 import { CREATE_PROOFS, expectWorked, refusals } from "../support/proofs.ts";
-import { pythonImage } from "../support/python-image.ts";
 import type { ToolsetClient } from "../support/toolset-client.ts";
 import { until } from "../support/until.ts";
 
@@ -124,6 +122,9 @@ engineTest(
     expect(deleted.structured).toMatchObject({ serverId, source: { language: "typescript" } });
     expect(await containersOf(dataDir)).toEqual([]);
     expect(await say(session, serverId)).toMatchObject({ isError: true, structured: { kind: "not-found" } });
+    const undone = await session.call("docker_undo", { id: deleted.structured.undo });
+    expect(undone.structured).toMatchObject({ restored: [`created-server ${serverId}`] });
+    expect((await say(session, serverId)).text).toBe("hello you");
   },
   CASE_MS,
 );
@@ -160,23 +161,6 @@ engineTest(
   CASE_MS,
 );
 
-engineTest(
-  "Python in the image that is configured; refused without one",
-  async () => {
-    const image = await pythonImage(engine());
-    if (image === undefined) return;
-    const dataDir = await fresh();
-    await using session = await open(dataDir, { env: { LINKSPAN_PYTHON_IMAGE: image } });
-    const made = await session.call("create-server-from-template", { language: "python", code: PYTHON });
-    expect(made.text).toContain("say");
-    expect((await say(session, made.structured.serverId)).text).toBe("hello you");
-    const broken = await session.call("create-server-from-template", { language: "python", code: "a = 1\nb = = 2\n" });
-    expect(broken.text).toMatch(/"server\.py", line 2[^]*SyntaxError/);
-    expect(await containersOf(dataDir)).toHaveLength(1);
-  },
-  CASE_MS,
-);
-
 test(
   "on the process runtime: said so, made again after a restart, with the versions it was saved with",
   async () => {
@@ -199,10 +183,6 @@ test(
       const kept = JSON.parse(await readFile(file, "utf8"));
       expect(kept.source.dependencies.ms).toMatch(/^2\.1\.\d+$/);
       expect(kept.source.lock).toContain("sha512-");
-
-      const python = await session.call("create-server-from-template", { language: "python" });
-      expect(python).toMatchObject({ isError: true, structured: { kind: "unsupported" } });
-      expect(python.text).toContain("LINKSPAN_PYTHON_IMAGE");
     }
     await until("the end of its process", async () => (await processesOf(dataDir)).length === 0, ASK_MS);
     await endManager(dataDir);
@@ -211,11 +191,15 @@ test(
     expect((await say(session, loaded.structured.serverId)).text).toBe("1s");
     const asked = await session.call("delete-saved-server", { name: "second" });
     const { confirmation_token } = asked.structured;
-    expect((await session.call("delete-saved-server", { name: "second", confirmation_token })).isError).toBeUndefined();
+    const deleted = await session.call("delete-saved-server", { name: "second", confirmation_token });
+    expect(deleted.isError).toBeUndefined();
     expect(await session.call("load-saved-server", { name: "second" })).toMatchObject({
       isError: true,
       structured: { kind: "not-found" },
     });
+    const undone = await session.call("docker_undo", { id: deleted.structured.undo });
+    expect(undone.structured).toMatchObject({ restored: ["saved-server second"] });
+    expect((await session.call("list-saved-servers")).structured).toMatchObject({ total: 1 });
   },
   CASE_MS,
 );

@@ -53,7 +53,7 @@ export function checkSpec(spec: ServerSpec, facts: Facts): Gap[] {
       field: "image",
       severity: "impossible",
       message: "exec: is a program of this machine, not an image",
-      hint: "use an image or npm:PACKAGE, or run it as a process: --runtime process",
+      hint: "use an image, npm:PACKAGE or pypi:PACKAGE, or run it as a process: --runtime process",
     });
   }
   if (facts.os !== "linux") {

@@ -12,7 +12,7 @@ import type { BridgeFiles } from "./bridge-files.ts";
 import { bridgeFilesFor } from "./bridge-release.ts";
 import { checkSpec, factsOf } from "./check.ts";
 import { containerConfig, maskDescription } from "./create.ts";
-import { ensureImage, findImage, identifyImage } from "./images.ts";
+import { ensureImage, findImage, identifyImage, type ImageSources } from "./images.ts";
 import { instanceOf } from "./instance.ts";
 import { dockerLeftovers } from "./leftovers.ts";
 import { mountsOf, ownerOfBinds } from "./mounts.ts";
@@ -25,7 +25,8 @@ import { ensureVolumes, ownVolume } from "./volume-owner.ts";
 import { watchContainers } from "./watch.ts";
 import { ensureBridgeVolume } from "./inject.ts";
 import { LABEL, MANAGED_BY } from "../labels.ts";
-import { Locks } from "./locks.ts";
+import { PYTHON_IMAGE } from "../pypi/ref.ts";
+import { Locks } from "../locks.ts";
 import { ownerLabel } from "../owner.ts";
 import {
   type Facts,
@@ -55,6 +56,8 @@ export interface DockerOptions {
   bridge?: typeof bridgeFilesFor;
   /** `always`: publish the bridge's port on the engine host's loopback even where container addresses can be dialled. */
   publish?: "auto" | "always";
+  /** What Python servers are built on. */
+  pythonImage?: string;
 }
 
 /** Containers inspected at the same time by `list`. */
@@ -74,6 +77,7 @@ export class DockerRuntime implements Runtime {
   private readonly env: Environment;
   private readonly reach: Reach;
   private readonly locks = new Locks();
+  private readonly sources: ImageSources;
   readonly leftovers: Leftovers;
   readonly volumes: DockerVolumes;
 
@@ -81,6 +85,8 @@ export class DockerRuntime implements Runtime {
     this.env = options.env ?? process.env;
     this.endpoint = findEndpoint(this.env);
     this.reach = new Reach(this.endpoint, this.env, options.publish ?? "auto");
+    const { dataDir, home = dataDir, pythonImage = PYTHON_IMAGE } = options;
+    this.sources = { dataDir: home, python: { base: pythonImage, meant: new Map() } };
     const engine = (deadline: Deadline) => this.engine(deadline);
     this.leftovers = dockerLeftovers({
       engine,
@@ -104,9 +110,7 @@ export class DockerRuntime implements Runtime {
     const engine = await this.engine(deadline);
     const parts = await Promise.allSettled([
       this.bridgeVolume(engine, report, deadline),
-      this.locks.run(spec.image, deadline, () =>
-        ensureImage(engine, spec, this.options.home ?? this.options.dataDir, report, deadline),
-      ),
+      this.locks.run(spec.image, deadline, () => ensureImage(engine, spec, this.sources, report, deadline)),
       this.network(engine, spec, deadline),
     ]);
     // All have ended before one fails the whole: nothing goes on making networks behind the caller's back.
@@ -114,7 +118,7 @@ export class DockerRuntime implements Runtime {
   }
 
   async identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
-    return await identifyImage(await this.engine(deadline), spec, deadline);
+    return await identifyImage(await this.engine(deadline), spec, this.sources, deadline);
   }
 
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
@@ -124,7 +128,7 @@ export class DockerRuntime implements Runtime {
       if (adopted && (await canStart(engine, adopted.id, deadline))) return adopted;
       // Nobody can start it any more: its network was removed, as a prune does with networks where nothing runs.
       if (adopted) await removeEnded(engine, adopted.id, deadline);
-      const image = await findImage(engine, spec, deadline);
+      const image = await findImage(engine, spec, this.sources, deadline);
       if (!image)
         throw new Fault("not-found", `the engine has no image ${spec.image}`, { hint: "prepare pulls or makes it" });
       const bridgeVolume = await this.bridgeVolume(engine, () => {}, deadline);

@@ -12,6 +12,7 @@ import type { Engine } from "../../docker/engine.ts";
 import { createVolume, inspectVolume, listVolumes, removeVolume, type VolumeInfo } from "../../docker/volumes.ts";
 import type { BridgeFiles } from "./bridge-files.ts";
 import { discardContainer, removeAbandoned, withCarrier } from "./carrier.ts";
+import { removeAbandonedBuilds } from "./builds.ts";
 import { LABEL, MANAGED_BY } from "../labels.ts";
 import type { Report } from "../runtime.ts";
 
@@ -132,6 +133,7 @@ async function fill(
 async function isComplete(engine: Engine, volume: string, deadline: Deadline): Promise<boolean> {
   return withCarrier(engine, { volume, target: BRIDGE_HOME, readOnly: true }, deadline, async (id) => {
     await removeAbandoned(engine, deadline);
+    await removeAbandonedBuilds(engine, deadline);
     return (await readPath(engine, id, `${BRIDGE_HOME}/${MARKER}`, 1, deadline)) !== undefined;
   });
 }

@@ -19,10 +19,11 @@ import { ensureImage } from "./images.ts";
 import { splitEnvironment } from "./environment.ts";
 import { BRIDGE_HOME, HEALTH_COMMAND, LAUNCH } from "./inject.ts";
 import { LABEL } from "../labels.ts";
+import { PYTHON_IMAGE } from "../pypi/ref.ts";
 import type { Report } from "../runtime.ts";
 
 export interface WrapRequest {
-  /** An image, or `npm:PACKAGE[@VERSION]`. */
+  /** An image, `npm:PACKAGE[@VERSION]` or `pypi:PACKAGE[@VERSION]`. */
   image: string;
   tag: string;
   /** Instead of the image's own arguments. */
@@ -41,7 +42,9 @@ export async function wrapImage(
 ): Promise<string> {
   const { image, tag, args } = request;
   const spec = v.parse(serverSpec, { name: nameOfRef(image), image });
-  const facts = await ensureImage(engine, spec, dataDir(), report, deadline);
+  const base = process.env["LINKSPAN_PYTHON_IMAGE"] || PYTHON_IMAGE;
+  const sources = { dataDir: dataDir(), python: { base, meant: new Map() } };
+  const facts = await ensureImage(engine, spec, sources, report, deadline);
   if (facts.entrypoint[0] === LAUNCH[0] && facts.entrypoint.includes("bridge")) {
     throw new Fault("invalid", `${image} has a bridge in it already`, {
       hint: "Wrap the image that it was made from.",

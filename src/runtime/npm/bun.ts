@@ -1,6 +1,7 @@
 /** The Bun inside this executable, run as a package manager. */
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
+import { readLines } from "../lines.ts";
 import { FAMILY_VARIABLE, helperMark, identify } from "../process/identity.ts";
 
 /** A version's manifest is some KiB; what is longer than this is no answer of a registry. */
@@ -30,7 +31,7 @@ export async function runBun(
     said.push(harmless);
     progress(harmless);
   };
-  const work = Promise.all([text(child.stdout), lines(child.stderr, hear), child.exited]);
+  const work = Promise.all([text(child.stdout), readLines(child.stderr, hear), child.exited]);
   try {
     const [output, , code] = await deadline.race(`asking the npm registry for ${subject}`, work);
     if (code === 0) return output;
@@ -98,19 +99,4 @@ async function text(stream: ReadableStream<Uint8Array>): Promise<string> {
   let all = "";
   for await (const chunk of stream) if (all.length < OUTPUT_BYTES_MAX) all += decoder.decode(chunk, { stream: true });
   return all;
-}
-
-async function lines(stream: ReadableStream<Uint8Array>, hear: (line: string) => void): Promise<void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  let count = 0;
-  const tell = (line: string) => {
-    if (line.trim() !== "" && count++ < 1_000) hear(line.trim());
-  };
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = (parts.pop() ?? "").slice(0, 4_096);
-    for (const line of parts) tell(line);
-  }
-  tell(rest);
 }

@@ -1,18 +1,9 @@
 /** `code:ID`: the files of a created server, and the packages it needs, installed into a folder. */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import * as v from "valibot";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Deadline } from "../../base/deadline.ts";
-import { Fault } from "../../base/fault.ts";
-import {
-  CODE_ENTRY,
-  codeId,
-  type CodeSource,
-  codeSource,
-  type CodeVersions,
-  lockFile,
-  sourceFile,
-} from "../../model/code.ts";
+import { CODE_ENTRY, type CodeSource } from "../../model/code.ts";
+import { keepVersions } from "../code-source.ts";
 import type { Report } from "../runtime.ts";
 import { runBun } from "./bun.ts";
 import { INSTALL_FLAGS, type NpmPlatform, parseNpmRef, platformFlags, resolveNpm } from "./npm.ts";
@@ -23,13 +14,6 @@ export interface CodeInstalled {
   entry: string;
 }
 
-/** `code:ID` → ID; only for what `isCodeRef` has found to be one. */
-export function idOfCode(image: string): string {
-  const id = codeId(image);
-  if (id !== undefined) return id;
-  throw new Fault("invalid", `${JSON.stringify(image)} is no created server`);
-}
-
 /**
  * Writes the source into the folder and installs what it depends on; no lifecycle script runs. Which versions that were
  * is kept beside the source. Faults: `not-found` (no such source, package or version), `unreachable`, `timeout`.
@@ -37,12 +21,12 @@ export function idOfCode(image: string): string {
 export async function installCode(
   dataDir: string,
   id: string,
+  source: CodeSource,
   folder: string,
   report: Report,
   deadline: Deadline,
   platform?: NpmPlatform,
 ): Promise<CodeInstalled> {
-  const source = await readSource(dataDir, id);
   const entry = CODE_ENTRY[source.language];
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await Bun.write(join(folder, entry), source.code);
@@ -65,18 +49,11 @@ export async function installCode(
     progress,
     deadline,
   );
-  if (source.lock === undefined) await keepLock(dataDir, id, folder, wanted);
+  if (source.lock === undefined) {
+    const lock = await readFile(join(folder, "bun.lock"), "utf8");
+    await keepVersions(dataDir, id, { dependencies: wanted, lock });
+  }
   return { folder, entry };
-}
-
-async function readSource(dataDir: string, id: string): Promise<CodeSource> {
-  const text = await readFile(sourceFile(dataDir, id), "utf8").catch((cause) => {
-    throw new Fault("not-found", `the source of ${id} is not in this manager's data directory`, {
-      cause,
-      hint: "Create the server again; it and its manager need the same LINKSPAN_DATA_DIR.",
-    });
-  });
-  return v.parse(codeSource, JSON.parse(text));
 }
 
 /** Asked one by one, so that the one that does not exist is named. An exact version need not be asked for. */
@@ -86,15 +63,4 @@ async function exactVersions(source: CodeSource, report: Report, deadline: Deadl
     return [name, ref.exact ? want : (await resolveNpm(ref, report, deadline)).version] as const;
   });
   return Object.fromEntries(await Promise.all(resolving));
-}
-
-/** For the source of a saved server: which versions were found, of what it wants and of what that wants. */
-async function keepLock(dataDir: string, id: string, folder: string, wanted: Record<string, string>): Promise<void> {
-  const file = lockFile(dataDir, id);
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${crypto.randomUUID()}`;
-  const lock = await readFile(join(folder, "bun.lock"), "utf8");
-  const versions: CodeVersions = { dependencies: wanted, lock };
-  await writeFile(draft, JSON.stringify(versions), { mode: 0o600 });
-  await rename(draft, file);
 }

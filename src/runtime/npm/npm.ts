@@ -152,15 +152,6 @@ export function platformFlags(platform: NpmPlatform | undefined): string[] {
  */
 export const BUN_RUN_FLAGS = ["--no-env-file", "--no-install", "--config=/dev/null"] as const;
 
-/** Which of the package's programs a spec asks for: `command: [PROGRAM]`. Fault `invalid` for anything longer. */
-export function npmBin(spec: { image: string; command?: string[] | undefined }): string | undefined {
-  const [bin, ...others] = spec.command ?? [];
-  if (others.length === 0) return bin;
-  throw new Fault("invalid", `the command of ${spec.image} can only name one of the package's programs`, {
-    hint: "put arguments into args",
-  });
-}
-
 const marker = v.object({ package: v.string(), version: v.string(), integrity: v.string() });
 
 /** What is installed in the folder, completely; undefined where nothing is. Needs no network. */

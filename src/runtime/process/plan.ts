@@ -5,9 +5,10 @@ import { COMPILED, VERSION } from "../../base/version.ts";
 import { isCodeRef } from "../../model/code.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { execProgram } from "../exec-ref.ts";
-import type { CodeInstalled } from "../npm/code.ts";
 import { BUN_RUN_FLAGS, isNpmRef } from "../npm/npm.ts";
+import { isPypiRef } from "../pypi/ref.ts";
 import { FAMILY_VARIABLE } from "./identity.ts";
+import type { Program } from "./programs.ts";
 import type { ProcessFolder, ProcessPlan, ProcessRecord } from "./record.ts";
 import type { Gap } from "../runtime.ts";
 
@@ -22,15 +23,10 @@ export function selfCommand(): string[] {
   return COMPILED ? [process.execPath] : [process.execPath, ...BUN_RUN_FLAGS, join(import.meta.dir, "../../main.ts")];
 }
 
-/** `program` is the installed package or source, or the path of the program of `exec:`. */
-export function planOf(spec: ServerSpec, program: CodeInstalled | string, leaseMs: number): ProcessPlan {
-  const args = spec.args ?? [];
-  const installed = typeof program !== "string";
+export function planOf(spec: ServerSpec, program: Program, leaseMs: number): ProcessPlan {
   return {
-    argv: installed
-      ? [process.execPath, ...BUN_RUN_FLAGS, join(program.folder, program.entry), ...args]
-      : [program, ...args],
-    env: { ...spec.env, ...(installed ? { BUN_BE_BUN: "1" } : {}) },
+    argv: [...program.argv, ...(spec.args ?? [])],
+    env: { ...program.env, ...spec.env },
     ...(spec.workdir === undefined ? {} : { cwd: spec.workdir }),
     messageBytes: spec.limits.message,
     stopMs: Math.max(0, spec.stopTimeout - STOP_MARGIN_MS),
@@ -92,12 +88,12 @@ function impossible(spec: ServerSpec): Gap[] {
   ];
   const program = execProgram(spec.image);
   const found: Gap[] = [];
-  if (program === undefined && !isNpmRef(spec.image) && !isCodeRef(spec.image)) {
+  if (program === undefined && ![isNpmRef, isPypiRef, isCodeRef].some((is) => is(spec.image))) {
     found.push(
       ...gap(
         "image",
         "an image needs a container engine",
-        "use npm:PACKAGE or exec:PROGRAM, or a container: --runtime docker",
+        "use npm:PACKAGE, pypi:PACKAGE or exec:PROGRAM, or a container: --runtime docker",
       ),
     );
   }

@@ -5,20 +5,15 @@
  * The executable itself is the runtime of npm servers (`BUN_BE_BUN=1`). A shim (shim.ts) is the parent of each
  * bridge, so that servers survive the manager; folders in the data directory (process-record.ts) are the memory.
  */
-import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
-import { execProgram } from "../exec-ref.ts";
-import { isCodeRef } from "../../model/code.ts";
-import type { CodeInstalled } from "../npm/code.ts";
-import { isNpmRef, npmBin } from "../npm/npm.ts";
-import { CodeBuilds } from "./code.ts";
 import { endWithin, isAlive, signalProcess } from "./identity.ts";
 import { readLog } from "./log.ts";
-import { NpmCache } from "./npm.ts";
 import { planOf, PROCESS_VERSION, processGaps } from "./plan.ts";
+import { Programs } from "./programs.ts";
 import { createFolder, folders, leftovers, ProcessFolder, type ProcessRecord } from "./record.ts";
 import { stopBridge } from "./shim.ts";
 import { SHIM_END_MS, startShim } from "./start.ts";
@@ -42,24 +37,24 @@ import {
 const WATCH_MS = 500;
 
 export interface ProcessOptions {
-  /** The manager's data directory; `process` and `npm` in it are this runtime's. */
+  /** The manager's data directory; `process`, `npm` and `pypi` in it are this runtime's. */
   dataDir: string;
+  /** `exec:PROGRAM`: the Python of Python servers, instead of `python3`. */
+  pythonImage?: string;
 }
 
 export class ProcessRuntime implements Runtime {
   readonly kind = "process";
   private readonly root: string;
-  private readonly npm: NpmCache;
-  private readonly code: CodeBuilds;
+  private readonly programs: Programs;
   /** Resolved and replaced at every change made here. */
   private changed = Promise.withResolvers<void>();
   /** By instance id: the start that is under way. */
   private readonly starts = new Map<string, Promise<Instance>>();
 
-  constructor({ dataDir }: ProcessOptions) {
+  constructor({ dataDir, pythonImage }: ProcessOptions) {
     this.root = join(dataDir, "process");
-    this.npm = new NpmCache(join(dataDir, "npm"));
-    this.code = new CodeBuilds(dataDir);
+    this.programs = new Programs(dataDir, pythonImage);
   }
 
   async probe(deadline: Deadline): Promise<Facts> {
@@ -96,23 +91,18 @@ export class ProcessRuntime implements Runtime {
   async prepare(spec: ServerSpec, report: Report, deadline: Deadline): Promise<void> {
     inTime(deadline, `preparing ${spec.name}`);
     refuseImpossible(spec);
-    if (isNpmRef(spec.image)) await this.npm.ensure(spec.image, npmBin(spec), report, deadline);
-    else if (isCodeRef(spec.image)) await this.code.ensure(spec.image, report, deadline);
-    else executable(spec);
+    await this.programs.prepare(spec, report, deadline);
   }
 
   async identify(spec: ServerSpec, deadline: Deadline): Promise<string | undefined> {
     inTime(deadline, `looking at ${spec.name}`);
-    if (isCodeRef(spec.image)) return (await this.code.installed(spec.image)) && spec.image;
-    if (!isNpmRef(spec.image)) return programIdentity(executable(spec));
-    const installed = await this.npm.installed(spec.image, npmBin(spec));
-    return installed && `npm ${installed.version} ${installed.integrity}`;
+    return await this.programs.identify(spec);
   }
 
   async create(spec: ServerSpec, owner: Ownership, deadline: Deadline): Promise<Instance> {
     inTime(deadline, `creating ${spec.name}`);
     refuseImpossible(spec);
-    const plan = planOf(spec, await this.programOf(spec), owner.leaseMs);
+    const plan = planOf(spec, await this.programs.find(spec), owner.leaseMs);
     for (const folder of [plan.cwd, ...spec.volumes.map((volume) => volume.source)]) {
       if (folder !== undefined && !existsSync(folder)) {
         throw new Fault("invalid", `${folder} does not exist on this machine`, { hint: "create it first" });
@@ -218,8 +208,7 @@ export class ProcessRuntime implements Runtime {
     for (const path of leftovers(this.root)) {
       if (path.includes(`/linkspan-${instance}-`)) rmSync(path, { recursive: true, force: true });
     }
-    await this.npm.clean();
-    await this.code.clean();
+    await this.programs.clean();
   }
 
   /** Servers go on; whoever watches must abort. */
@@ -230,15 +219,6 @@ export class ProcessRuntime implements Runtime {
     const { folder } = this.find(id);
     if (!isRunning(folder.read("run"))) await startShim(folder, deadline);
     return this.instance(id);
-  }
-
-  private async programOf(spec: ServerSpec): Promise<CodeInstalled | string> {
-    const isCode = isCodeRef(spec.image);
-    if (!isCode && !isNpmRef(spec.image)) return executable(spec);
-    const { image } = spec;
-    const installed = await (isCode ? this.code.installed(image) : this.npm.installed(image, npmBin(spec)));
-    if (installed) return installed;
-    throw new Fault("not-found", `${spec.image} is not installed`, { hint: "prepare the server before creating it" });
   }
 
   private matching(labels: Labels): Instance[] {
@@ -276,22 +256,5 @@ function refuseImpossible(spec: ServerSpec): void {
   throw new Fault("unsupported", `${spec.name} cannot run as a process: ${gap.message}`, {
     hint: gap.hint,
     data: { field: gap.field },
-  });
-}
-
-/** The file of `exec:PROGRAM`. */
-/** Another program under the same path is another one; what it may read beside its own file is its own business. */
-function programIdentity(path: string): string {
-  const { size, mtimeMs } = statSync(path);
-  return `exec ${size} ${mtimeMs}`;
-}
-
-function executable(spec: ServerSpec): string {
-  const program = execProgram(spec.image) ?? "";
-  // A relative path would mean something else for every manager, by where it was started.
-  const path = program.includes("/") && !isAbsolute(program) ? null : Bun.which(program);
-  if (path && statSync(path).isFile()) return path;
-  throw new Fault("not-found", `there is no program ${program} on this machine`, {
-    hint: "write exec:NAME for a program in PATH, or exec:/ABSOLUTE/PATH",
   });
 }

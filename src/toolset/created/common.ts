@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { CODE_CHARS_MAX, dependencies as packages } from "../../model/code.ts";
 import { savedName as savedNameSchema } from "../../create/saved.ts";
-import { language as languages } from "../../create/source.ts";
+import { language as languages, type Source } from "../../create/source.ts";
 import type { Work } from "../../create/workshop.ts";
 import type { ToolCall } from "../tool.ts";
 
@@ -12,7 +12,7 @@ export const serverId = v.pipe(
   v.description("From create-server-from-template, load-saved-server or list-servers"),
 );
 export const savedName = v.pipe(savedNameSchema, v.description("The name it is saved under"));
-export const language = v.pipe(languages, v.description("python only where an image for it is configured"));
+export const language = v.pipe(languages, v.description("python is built on an image that has it"));
 export const code = v.pipe(
   v.string(),
   v.maxLength(CODE_CHARS_MAX),
@@ -22,7 +22,7 @@ export const code = v.pipe(
 );
 export const dependencies = v.pipe(
   packages,
-  v.description("npm packages: name → version, range or tag. The template's own where absent"),
+  v.description("Packages of npm, for python of PyPI: name → version, range or tag. The template's own where absent"),
 );
 
 export const serverFacts = {
@@ -38,6 +38,11 @@ export const sourceFacts = v.pipe(
   v.object({ language: languages, code: v.string(), dependencies: v.record(v.string(), v.string()) }),
   v.description("What create-server-from-template makes it of again"),
 );
+
+/** Of a source what its author has given. */
+export function sourceView({ language: spoken, code: text, dependencies: wanted }: Source) {
+  return { language: spoken, code: text, dependencies: wanted };
+}
 
 export const toolFacts = v.array(
   v.object({

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
+import { protect } from "../undo/keep.ts";
 import {
   code,
   dependencies,
@@ -10,6 +11,7 @@ import {
   serverFacts,
   serverId,
   sourceFacts,
+  sourceView,
   toolFacts,
   toolsOf,
   workOf,
@@ -125,11 +127,11 @@ export const deleteServerTool = tool({
   category: "create",
   title: "Delete a created server",
   description:
-    "Ends a created server and its container. A saved one stays saved. The answer has its code and packages, from which it can be created again.",
+    "Ends a created server and its container. A saved one stays saved. Its code and packages are in the answer, and kept: docker_undo starts it again. What it held in memory is lost.",
   level: "destructive",
   time: "work",
   input: v.strictObject({ serverId }),
-  output: output({ serverId: v.string(), source: sourceFacts }),
+  output: output({ serverId: v.string(), source: sourceFacts, undo: v.string() }),
   example: { serverId: "typescript-1a2b3c4d" },
   async plan({ serverId: id }, call) {
     const { language: spoken, savedAs } = (await call.created()).get(id);
@@ -140,10 +142,14 @@ export const deleteServerTool = tool({
     };
   },
   async handle({ serverId: id }, call) {
-    const { language: spoken, code: text, dependencies: packages } = await (await call.created()).delete(id);
-    return { serverId: id, source: { language: spoken, code: text, dependencies: packages } };
+    const workshop = await call.created();
+    const source = await workshop.keep(id);
+    const kept = { kind: "created-server", name: id, source } as const;
+    const undo = await protect("delete-server", `the created server ${id}`, call, async () => [kept]);
+    await workshop.delete(id);
+    return { serverId: id, source: sourceView(source), undo };
   },
-  text: ({ serverId: id }) => `${id} has ended`,
+  text: ({ serverId: id, undo }) => `${id} has ended. docker_undo ${undo} starts it again.`,
 });
 
 export const listServersTool = tool({

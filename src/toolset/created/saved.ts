@@ -3,7 +3,18 @@ import * as v from "valibot";
 import { language as languages } from "../../create/source.ts";
 import { output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
-import { isolationNote, savedName, serverFacts, serverId, sourceFacts, toolFacts, toolsOf, workOf } from "./common.ts";
+import { protect } from "../undo/keep.ts";
+import {
+  isolationNote,
+  savedName,
+  serverFacts,
+  serverId,
+  sourceFacts,
+  sourceView,
+  toolFacts,
+  toolsOf,
+  workOf,
+} from "./common.ts";
 
 const savedFacts = {
   name: v.string(),
@@ -88,11 +99,11 @@ export const deleteSavedServerTool = tool({
   category: "create",
   title: "Delete a saved server",
   description:
-    "Forgets a saved server. One that runs goes on. The answer has its code and packages, from which it can be created again.",
+    "Forgets a saved server. One that runs goes on. Its code and packages are in the answer, and kept: docker_undo saves it again.",
   level: "destructive",
   time: "quick",
   input: v.strictObject({ name: savedName }),
-  output: output({ name: v.string(), source: sourceFacts }),
+  output: output({ name: v.string(), source: sourceFacts, undo: v.string() }),
   example: { name: "adder" },
   async plan({ name }, call) {
     const { source, at } = await (await call.created()).saved.get(name);
@@ -104,9 +115,11 @@ export const deleteSavedServerTool = tool({
   },
   async handle({ name }, call) {
     const { saved } = await call.created();
-    const { language, code, dependencies } = (await saved.get(name)).source;
+    const found = await saved.get(name);
+    const kept = { kind: "saved-server", name, saved: found } as const;
+    const undo = await protect("delete-saved-server", `the saved server ${name}`, call, async () => [kept]);
     await saved.remove(name);
-    return { name, source: { language, code, dependencies } };
+    return { name, source: sourceView(found.source), undo };
   },
-  text: ({ name }) => `${name} is not saved any more`,
+  text: ({ name, undo }) => `${name} is not saved any more. docker_undo ${undo} saves it again.`,
 });

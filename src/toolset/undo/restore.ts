@@ -12,6 +12,7 @@ import { readProgress } from "../../docker/progress.ts";
 import { createService, inspectService } from "../../docker/services.ts";
 import { inspectVolume, removeVolume } from "../../docker/volumes.ts";
 import { BackupReader } from "../../model/backup-read.ts";
+import { workOf } from "../created/common.ts";
 import type { ToolCall } from "../tool.ts";
 import { changePlaces, succeeds } from "./successor.ts";
 import type { ContainerStep, ImageStep, NetworkStep, ServiceStep, UndoStep, VolumeStep } from "./steps.ts";
@@ -32,6 +33,12 @@ export async function redo(step: UndoStep, folder: string, call: ToolCall): Prom
       return redoImage(step, folder, call);
     case "service":
       return redoService(step, call);
+    case "created-server":
+      await (await call.created()).restore(step.name, step.source, workOf(call));
+      return undefined;
+    case "saved-server":
+      await (await call.created()).saved.restore(step.saved);
+      return undefined;
     case "server":
       await (await call.servers()).start(step.name, undefined, { deadline: call.deadline });
       return undefined;

@@ -1,5 +1,7 @@
 /** The kinds of steps in a recovery bundle: what `docker_undo` makes again, and from what. */
 import * as v from "valibot";
+import { savedSchema } from "../../create/saved.ts";
+import { source } from "../../create/source.ts";
 import { serviceSpec } from "../../docker/services.ts";
 
 const text = v.string();
@@ -58,7 +60,21 @@ export const serviceStep = v.object({
 /** An MCP server: its manager has kept the definition. */
 const serverStep = v.object({ kind: v.literal("server"), name: text });
 
-export const step = v.variant("kind", [containerStep, networkStep, volumeStep, imageStep, serviceStep, serverStep]);
+/** A created server: it is started anew, with the versions of its packages that it had. */
+const createdStep = v.object({ kind: v.literal("created-server"), name: text, source });
+
+const savedStep = v.object({ kind: v.literal("saved-server"), name: text, saved: savedSchema });
+
+export const step = v.variant("kind", [
+  containerStep,
+  networkStep,
+  volumeStep,
+  imageStep,
+  serviceStep,
+  serverStep,
+  createdStep,
+  savedStep,
+]);
 export type UndoStep = v.InferOutput<typeof step>;
 export type ContainerStep = v.InferOutput<typeof containerStep>;
 export type NetworkStep = v.InferOutput<typeof networkStep>;

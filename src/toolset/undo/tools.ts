@@ -13,7 +13,7 @@ const undoTool = tool({
   category: "undo",
   title: "Undo",
   description:
-    "Makes again what a destructive tool has removed, from the recovery bundle that it has left: containers with their settings and changed files, volumes with their files, networks, images, services. Without an id it lists the bundles.",
+    "Makes again what a destructive tool has removed, from the recovery bundle that it has left: containers with their settings and changed files, volumes with their files, networks, images, services, created servers. Without an id it lists the bundles.",
   level: "moderate",
   time: "long",
   input: v.strictObject({

@@ -1,4 +1,4 @@
-import type { Deadline } from "../../base/deadline.ts";
+import type { Deadline } from "../base/deadline.ts";
 
 /** One at a time per key, inside this process. Waiting counts against the caller's own deadline. */
 export class Locks {
