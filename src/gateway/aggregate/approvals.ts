@@ -12,7 +12,7 @@ import { replaceFile } from "../../base/files.ts";
 import type { Log } from "../../base/log.ts";
 import { similar } from "../../base/similar.ts";
 import type { ApprovalPolicy, ApprovalView, PendingTool } from "../../model/approval.ts";
-import { definitionHash, definitionOf, differences, hiddenIn } from "./definition.ts";
+import { definitionHash, definitionOf, differences, differInResultsOnly, hiddenIn } from "./definition.ts";
 import type { Member } from "./member.ts";
 import { idOf, type Item } from "./offer.ts";
 
@@ -192,7 +192,8 @@ function look(entry: Record_, name: string, tool: Item, first: boolean): boolean
   }
   if (pending?.hash === hash) return false;
   const room = Object.keys(entry.accepted).length < TOOLS_MAX;
-  const trusted = !accepted && !pending && first && room;
+  const otherEra = accepted !== undefined && differInResultsOnly(accepted.last, tool);
+  const trusted = (!accepted || otherEra) && !pending && first && room;
   if (trusted && hiddenIn(tool).length === 0) accept(entry, name, tool, hash);
   else
     put(entry.pending, name, {

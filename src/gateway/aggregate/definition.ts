@@ -37,6 +37,13 @@ export function definitionOf(tool: Item): Item {
   return shown;
 }
 
+/** Whether they differ in nothing but the schema of their results, which servers of both eras write in two ways. */
+export function differInResultsOnly(one: Item, other: Item): boolean {
+  const { outputSchema: _one, ...before } = definitionOf(one);
+  const { outputSchema: _other, ...after } = definitionOf(other);
+  return Bun.deepEquals(before, after);
+}
+
 /** Of the raw object, whatever the order of its members. */
 export function definitionHash(tool: Item): string {
   const known = hashes.get(tool);

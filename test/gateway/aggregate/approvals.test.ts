@@ -151,6 +151,21 @@ test("a server that is defined anew is trusted anew; a new kind of client may be
   expect(scene.reports).toEqual([]);
 });
 
+test("the schema of results may be written otherwise for a client of another era, the first time only", async () => {
+  const legacy = tool("sum", { outputSchema: { type: "object", properties: { result: { type: "array" } } } });
+  const modern = tool("sum", { outputSchema: { type: "array" } });
+  const files = server(legacy);
+  scene = stage({ files });
+  await scene.client("old", { era: "legacy" }).get("tools/call", { name: "files__sum" });
+  files.tools = [modern];
+  await scene.client("new").get("tools/call", { name: "files__sum" });
+  files.tools = [legacy];
+  await scene.client("old", { era: "legacy" }).get("tools/call", { name: "files__sum" });
+  files.tools = [tool("sum", { outputSchema: { type: "string" } })];
+  const refused = await rejection(scene.client("new").get("tools/call", { name: "files__sum" }));
+  expect(refused).toMatchObject({ kind: "forbidden" });
+});
+
 test("whatever a client asks first, a server's first tools are its first ones", async () => {
   const files = server(tool("read"));
   files.prompts = [{ name: "sum" }];
