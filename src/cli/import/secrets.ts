@@ -1,9 +1,9 @@
 /** Which values must not be written down, and what stands for them instead. */
 import { isReference, variableName } from "./references.ts";
 
-/** Names that say it. `KEY` alone is too common: SORT_KEY is none. */
+/** Names that say it, in a word of their own or, as in PGPASSWORD, at its end. `KEY` is too common: SORT_KEY is none. */
 const NAMES =
-  /(^|[_-])(token|secret|passw(or)?d|passphrase|pat|credentials?|auth|cookie|bearer|dsn|apikey)s?($|[_-])|(api|access|private|secret|auth|license|encryption|signing)[_-]?key/i;
+  /(passw(or)?d|passphrase|secret)s?($|[_-])|(^|[_-])(token|pat|credentials?|auth|cookie|bearer|dsn|apikey)s?($|[_-])|(api|access|private|secret|auth|license|encryption|signing)[_-]?key/i;
 /** Forms of tokens that are known: GitHub, GitLab, Slack, OpenAI and Anthropic, AWS, Google, Stripe, npm, JWT, keys. */
 const VALUES = [
   /\bgh[pousr]_[A-Za-z0-9]{20,}/,

@@ -224,6 +224,7 @@ test("what is a secret, and what is none", () => {
     "GITHUB_TOKEN",
     "apiKey",
     "DB_PASSWORD",
+    "PGPASSWORD",
     "OPENAI_API_KEY",
     "SLACK_BOT_TOKEN",
     "X-Auth",
