@@ -1,7 +1,7 @@
 /** What the gateway itself says, in the modern shape. Pure. */
 import { Fault } from "../../base/fault.ts";
 import { similar } from "../../base/similar.ts";
-import { type Description, Json, type Params, type Reply } from "../exchange.ts";
+import { Json, type Params, type Reply } from "../exchange.ts";
 import type { Member } from "./member.ts";
 import type { Dish, Menu, Source } from "./menu.ts";
 import { type Kind, LISTINGS } from "./offer.ts";
@@ -12,14 +12,26 @@ const INSTRUCTIONS_CHARS_MAX = 16_000;
 const INSTRUCTIONS_OF_ONE_CHARS_MAX = 2_000;
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
-export function instructionsOf(found: { member: Member; description: Description }[]): string {
+/** What a server says about itself, and how much of it is held back. */
+export interface Said {
+  member: Member;
+  instructions: string | undefined;
+  held: number;
+}
+
+export function instructionsOf(found: readonly Said[]): string {
   let left = INSTRUCTIONS_CHARS_MAX;
   const parts: string[] = [];
-  for (const { member, description } of found) {
-    const text = description.instructions?.trim().slice(0, Math.min(left, INSTRUCTIONS_OF_ONE_CHARS_MAX)) ?? "";
-    if (text === "") continue;
+  for (const { member, instructions, held } of found) {
+    const text = instructions?.trim().slice(0, Math.min(left, INSTRUCTIONS_OF_ONE_CHARS_MAX)) ?? "";
+    const missing =
+      held > 0
+        ? `Some of it has changed and is held back until somebody approves it: linkspan inspect ${member.name}`
+        : "";
+    const lines = [text, missing].filter((line) => line !== "");
+    if (lines.length === 0) continue;
     left -= text.length;
-    parts.push(`# ${member.name}\n${text}`);
+    parts.push([`# ${member.name}`, ...lines].join("\n"));
   }
   return parts.join("\n\n");
 }

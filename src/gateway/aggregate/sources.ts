@@ -4,6 +4,7 @@ import type { Hall } from "./aggregate.ts";
 import { INSTRUCTIONS, type Words } from "./approvals.ts";
 import { patiently } from "./catalogue.ts";
 import { named } from "./redirect.ts";
+import type { Said } from "./replies.ts";
 import { isMember, mayMeet, type View } from "./filter.ts";
 import type { Member } from "./member.ts";
 import { type Menu, menuOf, type Source } from "./menu.ts";
@@ -65,14 +66,15 @@ export class Sources implements PartOwner {
   }
 
   /** What each server says of itself, as far as it is known. Whoever is not known is asked, and not waited for. */
-  descriptions(): { member: Member; description: Description }[] {
+  descriptions(): Said[] {
     return this.members().flatMap((member) => {
       const found = this.hall.catalogue.find(member, this.profile);
       if (!found) this.hall.catalogue.survey(member, this.client).done.catch(() => {});
       if (!found) return [];
       const { description } = found.offer;
-      const held = this.hall.approvals.held(member, found.profile, wordsOf(found.offer)).has(INSTRUCTIONS);
-      return [{ member, description: held ? { ...description, instructions: undefined } : description }];
+      const held = this.hall.approvals.held(member, found.profile, wordsOf(found.offer));
+      const instructions = held.has(INSTRUCTIONS) ? undefined : description.instructions;
+      return [{ member, instructions, held: held.size }];
     });
   }
 

@@ -77,7 +77,8 @@ test("a schema, a new tool and the instructions count, too; the order of members
     ["(instructions)", "changed"],
   ]);
   expect(pending[0]?.differences.map(({ path }) => path)).toEqual(["inputSchema.properties.path"]);
-  expect((await client.attachment.describe(Deadline.in(1_000))).instructions).toBeUndefined();
+  const held = (await client.attachment.describe(Deadline.in(1_000))).instructions;
+  expect(held).toMatch(/^# files\n.*linkspan inspect files$/);
   scene.approvals.approve("files", SPEC, ["spy", "(instructions)"]);
   expect((await client.attachment.describe(Deadline.in(1_000))).instructions).toContain("Call spy first.");
   expect(await client.names()).toEqual(["files__list", "files__spy"]);
