@@ -7,6 +7,8 @@ export interface Wheel {
   /** Console script → `module:function`. */
   scripts?: Record<string, string>;
   requires?: string[];
+  /** Whoever asks waits for ever. */
+  stalled?: boolean;
   /** Offered as a source archive only. */
   sourceOnly?: boolean;
 }
@@ -34,6 +36,7 @@ export function startPypiIndex(packages: Packages, login?: string): PypiIndex {
       const [, kind, name = "", file = ""] = pathname.split("/");
       const versions = packages[name];
       if (!versions) return new Response("none", { status: 404 });
+      if (Object.values(versions).some(({ stalled }) => stalled)) return new Promise<Response>(() => {});
       if (kind === "files") {
         const version = file.split("-")[1] ?? "";
         return new Response(wheelOf(name, version, versions[version] ?? {}));

@@ -9,6 +9,7 @@ import { containerStats } from "../../docker/stats.ts";
 import { inspectVolume, type VolumeInfo } from "../../docker/volumes.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import type { BridgeFiles } from "./bridge-files.ts";
+import { removeAbandonedBuilds } from "./builds.ts";
 import { bridgeFilesFor } from "./bridge-release.ts";
 import { checkSpec, factsOf } from "./check.ts";
 import { containerConfig, maskDescription } from "./create.ts";
@@ -18,6 +19,7 @@ import { dockerLeftovers } from "./leftovers.ts";
 import { mountsOf, ownerOfBinds } from "./mounts.ts";
 import { createNamed, identity } from "./naming.ts";
 import { canStart, ensureNetwork, removeNetworks, type ServerNetwork } from "./networks.ts";
+import { PythonSource } from "./python-build.ts";
 import { Reach } from "./reach.ts";
 import { DockerVolumes } from "./volumes.ts";
 import { endContainer, failedStart, removeEnded } from "./ends.ts";
@@ -86,7 +88,7 @@ export class DockerRuntime implements Runtime {
     this.endpoint = findEndpoint(this.env);
     this.reach = new Reach(this.endpoint, this.env, options.publish ?? "auto");
     const { dataDir, home = dataDir, pythonImage = PYTHON_IMAGE } = options;
-    this.sources = { dataDir: home, python: { base: pythonImage, meant: new Map() } };
+    this.sources = { dataDir: home, python: new PythonSource(pythonImage) };
     const engine = (deadline: Deadline) => this.engine(deadline);
     this.leftovers = dockerLeftovers({
       engine,
@@ -218,7 +220,9 @@ export class DockerRuntime implements Runtime {
   }
 
   async clean(instance: string, deadline: Deadline): Promise<void> {
-    await removeNetworks(await this.engine(deadline), instance, deadline);
+    const engine = await this.engine(deadline);
+    await removeNetworks(engine, instance, deadline);
+    await removeAbandonedBuilds(engine, deadline);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,8 +5,7 @@ import type { Engine } from "../../docker/engine.ts";
 import { type ImageInfo, inspectImage, listImages } from "../../docker/images.ts";
 import type { ImageFacts } from "./create.ts";
 import { PYTHON_HOME, pythonFacts } from "./facts.ts";
-import { ensurePulled } from "./pull.ts";
-import { buildEnvironment, type PythonSource, resolveInside, type Work } from "./python-build.ts";
+import { buildEnvironment, pythonBase, type PythonSource, resolveInside, type Work } from "./python-build.ts";
 import type { PythonAnswer } from "../pypi/installer.ts";
 import { chooseProgram } from "../pypi/program.ts";
 import { digest, flavourOf, normalName, type PypiRef, type PypiVersion, requirementOf } from "../pypi/ref.ts";
@@ -57,6 +56,19 @@ export async function ensurePypiImage(
   deadline: Deadline,
 ): Promise<ImageFacts> {
   const work = { subject: requirementOf(ref), report, deadline };
+  return await source.locks.run(`${ref.package} ${flavourOf(ref)}`, deadline, () =>
+    ensureOnce(engine, ref, program, source, work),
+  );
+}
+
+async function ensureOnce(
+  engine: Engine,
+  ref: PypiRef,
+  program: string | undefined,
+  source: PythonSource,
+  work: Work,
+): Promise<ImageFacts> {
+  const { deadline } = work;
   const isNew = !ref.exact && (await findVersion(engine, ref, undefined, source, deadline)) === undefined;
   // Where there is nothing that could be the right one, asking and installing is one work.
   const version = isNew ? undefined : ref.exact ? ref.want : await meaning(engine, ref, source, work);
@@ -73,7 +85,7 @@ async function makeImageOf(
   source: PythonSource,
   work: Work,
 ): Promise<ImageInfo> {
-  const base = await ensurePulled(engine, source.base, work.report, work.deadline);
+  const base = await pythonBase(engine, source.base, work);
   const asked = requirementOf(version === undefined ? ref : { ...ref, want: version, exact: true });
   const wish = { requirements: [asked, ...ref.others], package: ref.package, system: false };
   const describe = ({ packages, programs }: PythonAnswer) => {
@@ -110,7 +122,7 @@ async function meaning(engine: Engine, ref: PypiRef, source: PythonSource, work:
   const before = source.meant.get(asked);
   if (before && performance.now() - before.at < MEANT_MS) return before.version;
   try {
-    const base = await ensurePulled(engine, source.base, work.report, work.deadline);
+    const base = await pythonBase(engine, source.base, work);
     const { version } = await resolveInside(engine, base, asked, work);
     remember(source, ref, version);
     return version;

@@ -21,7 +21,11 @@ import { type ImageInfo, inspectImage } from "../../docker/images.ts";
 import { openLogs } from "../../docker/logs.ts";
 import { buildLabels, buildName, removeAbandonedBuilds } from "./builds.ts";
 import { discardContainer } from "./carrier.ts";
+import { ensurePulled } from "./pull.ts";
 import { APP, NOBODY, PYTHON_BYTECODE, PYTHON_HOME } from "./facts.ts";
+import { LABEL, MANAGED_BY } from "../labels.ts";
+import { Locks } from "../locks.ts";
+import { ownerLabel } from "../owner.ts";
 import {
   ANSWER_BYTES_MAX,
   INSTALLER,
@@ -35,11 +39,22 @@ import { pipSettings } from "../pypi/settings.ts";
 import type { Report } from "../runtime.ts";
 
 /** What images with Python are built on, and what is known about versions. */
-export interface PythonSource {
-  /** The base image's name. */
-  base: string;
+export class PythonSource {
   /** By reference: the version that the index named last. */
-  meant: Map<string, { version: string; /** `performance.now()`. */ at: number }>;
+  readonly meant = new Map<string, { version: string; /** `performance.now()`. */ at: number }>();
+  /** The same packages are installed once, whatever they are wanted for. */
+  readonly locks = new Locks();
+
+  /** The base image's name. */
+  constructor(readonly base: string) {}
+}
+
+/** The image to build on. Faults: `unsupported` for a program of this machine, and those of a pull. */
+export async function pythonBase(engine: Engine, name: string, { report, deadline }: Work): Promise<ImageInfo> {
+  if (!name.startsWith("exec:")) return await ensurePulled(engine, name, report, deadline);
+  throw new Fault("unsupported", `${name} is a program of this machine, not an image`, {
+    hint: "LINKSPAN_PYTHON_IMAGE names an image, such as python:3.13-slim; exec: is for the process runtime",
+  });
 }
 
 /** In the container that installs. */
@@ -171,7 +186,8 @@ function installerConfig(base: ImageInfo): ContainerConfig {
     Cmd: [],
     User: "0:0",
     WorkingDir: WORK,
-    Labels: buildLabels(),
+    // Nothing is made of this one: it can say, as other helpers do, whose it is.
+    Labels: { [LABEL.managedBy]: MANAGED_BY, [LABEL.carrier]: "install", [LABEL.owner]: ownerLabel() },
     Healthcheck: { Test: ["NONE"] },
     HostConfig: {
       Memory: MEMORY_BYTES,

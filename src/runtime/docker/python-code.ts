@@ -3,7 +3,6 @@
  * their own, which all servers with the same packages share, so that a change of the code installs nothing.
  */
 import type { Deadline } from "../../base/deadline.ts";
-import { Fault } from "../../base/fault.ts";
 import { archiveOf } from "../../docker/archive.ts";
 import { putArchive } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
@@ -14,12 +13,12 @@ import { requirementsOf, versionsFound } from "../pypi/code.ts";
 import { lockOf } from "../pypi/installer.ts";
 import { digest } from "../pypi/ref.ts";
 import { APP, PYTHON_HOME } from "./facts.ts";
-import { ensurePulled } from "./pull.ts";
 import {
   buildEnvironment,
   installedIn,
   makeImage,
   type NewImage,
+  pythonBase,
   type PythonSource,
   type Work,
 } from "./python-build.ts";
@@ -49,15 +48,14 @@ export async function makePythonCode(
   work: Work,
 ): Promise<ImageInfo> {
   const name = source.base ?? python.base;
-  if (name.startsWith("exec:")) {
-    throw new Fault("unsupported", `${name} is a program of this machine, not an image`, {
-      hint: "LINKSPAN_PYTHON_IMAGE names an image, such as python:3.13-slim; exec: is for the process runtime",
-    });
-  }
   const requirements = requirementsOf(source);
-  const base = await ensurePulled(engine, name, work.report, work.deadline);
+  const base = await pythonBase(engine, name, work);
   const hasPackages = requirements.length > 0;
-  const below = hasPackages ? await ensureEnvironment(engine, base, requirements, source.lock, work) : base;
+  const below = hasPackages
+    ? await python.locks.run(requirements.join(), work.deadline, () =>
+        ensureEnvironment(engine, base, requirements, source.lock, work),
+      )
+    : base;
   const entry = `${APP}/${CODE_ENTRY.python}`;
   const made = describe(entry, hasPackages ? `${PYTHON_HOME}/bin/python` : "python3");
   return await makeImage(engine, below, made, work.deadline, async (container) => {

@@ -17,6 +17,7 @@ import type { BridgeFiles } from "./bridge-files.ts";
 import type { ImageFacts } from "./create.ts";
 import { ensureImage } from "./images.ts";
 import { splitEnvironment } from "./environment.ts";
+import { PythonSource } from "./python-build.ts";
 import { BRIDGE_HOME, HEALTH_COMMAND, LAUNCH } from "./inject.ts";
 import { LABEL } from "../labels.ts";
 import { PYTHON_IMAGE } from "../pypi/ref.ts";
@@ -43,7 +44,7 @@ export async function wrapImage(
   const { image, tag, args } = request;
   const spec = v.parse(serverSpec, { name: nameOfRef(image), image });
   const base = process.env["LINKSPAN_PYTHON_IMAGE"] || PYTHON_IMAGE;
-  const sources = { dataDir: dataDir(), python: { base, meant: new Map() } };
+  const sources = { dataDir: dataDir(), python: new PythonSource(base) };
   const facts = await ensureImage(engine, spec, sources, report, deadline);
   if (facts.entrypoint[0] === LAUNCH[0] && facts.entrypoint.includes("bridge")) {
     throw new Fault("invalid", `${image} has a bridge in it already`, {
