@@ -7,7 +7,8 @@ const VERSION = "2.12.0";
 const PACKAGE = "@modelcontextprotocol/inspector";
 const CACHE = join(import.meta.dir, "../../.cache/test");
 const FOLDER = join(CACHE, `inspector-${VERSION}`);
-const PROGRAM = join(FOLDER, "node_modules", PACKAGE, "clients/launcher/build/index.js");
+/** Starts the command line, or with `--web` the page. */
+export const PROGRAM = join(FOLDER, "node_modules", PACKAGE, "clients/launcher/build/index.js");
 
 /** For the first use on a machine. */
 export const INSTALL_MS = 180_000;

@@ -2,6 +2,7 @@
  * Real MCP clients of npm that list their servers without an account. Too heavy to be dependencies (100 to 400 MiB each):
  * each is installed once, into .cache, at an exact version, without running its scripts.
  */
+import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 
@@ -88,14 +89,21 @@ export const REAL_CLIENTS: RealClient[] = [
 
 /** The path of its program; a text with the reason where it cannot be had. */
 export async function install(client: RealClient): Promise<{ program: string } | string> {
-  const folder = join(CACHE, `${client.package.replaceAll("/", "-")}-${client.version}`);
+  const folder = await installed([`${client.package}@${client.version}`]);
+  if (!folder.startsWith("/")) return folder;
   const program = join(folder, "node_modules", client.program);
-  if (await Bun.file(program).exists()) return { program };
+  return (await Bun.file(program).exists()) ? { program } : `${client.package} has no ${client.program}`;
+}
+
+/** The folder of the packages, once installed on this machine; or the reason why they cannot be had. */
+export async function installed(packages: string[]): Promise<string> {
+  const folder = join(CACHE, packages.join("+").replaceAll("/", "-"));
+  if (existsSync(folder)) return folder;
   const draft = `${folder}.${process.pid}`;
   await mkdir(draft, { recursive: true });
   await Bun.write(join(draft, "package.json"), "{}");
   const npm = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", draft];
-  const child = Bun.spawn([...npm, `${client.package}@${client.version}`], {
+  const child = Bun.spawn([...npm, ...packages], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
@@ -103,13 +111,11 @@ export async function install(client: RealClient): Promise<{ program: string } |
     killSignal: "SIGKILL",
   });
   const [words, code] = await Promise.all([child.stderr.text(), child.exited]);
-  if (code !== 0) {
-    await rm(draft, { recursive: true, force: true });
-    return `npm cannot install ${client.package}@${client.version}: ${words.trim().split("\n").at(-1) ?? ""}`;
-  }
-  await rm(folder, { recursive: true, force: true });
-  await rename(draft, folder);
-  return (await Bun.file(program).exists()) ? { program } : `${client.package} has no ${client.program}`;
+  if (code === 0) await rename(draft, folder).catch(() => undefined);
+  await rm(draft, { recursive: true, force: true });
+  return existsSync(folder)
+    ? folder
+    : `npm cannot install ${packages.join(" ")}: ${words.trim().split("\n").at(-1) ?? ""}`;
 }
 
 /** What the client says of its servers, in a home of its own. */
