@@ -4,13 +4,13 @@ import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { chosenConfigFile } from "../model/config.ts";
 import { clientCalled, fileOf, surroundings } from "./clients/place.ts";
-import { CLIENTS } from "./clients/table.ts";
+import { type Client, CLIENTS } from "./clients/table.ts";
 import { command } from "./command.ts";
 import { readConfiguration, withServers, writeConfiguration } from "./import/config.ts";
 import { decide } from "./import/decide.ts";
 import { tell, unsetVariables } from "./import/tell.ts";
-import { readWishes, type Wish } from "./import/wish.ts";
-import { printJson } from "./terminal.ts";
+import { readWishes } from "./import/wish.ts";
+import { note, oneLine, onStderr, printJson } from "./terminal.ts";
 
 const options = v.object({
   from: v.optional(v.string()),
@@ -37,7 +37,8 @@ export const importCommand = command({
   options,
   async run({ args: [file], options, json }) {
     const to = resolve(options.to ?? chosenConfigFile(process.env));
-    const wishes = await wishesOf(file, options);
+    const source = sourceOf(file, options);
+    const wishes = await readWishes(source.file, source.client);
     const configuration = await readConfiguration(to, process.env);
     const decisions = decide(wishes, { taken: configuration.names, inClear: options.secretsInClear });
     const bodies = Object.fromEntries(decisions.flatMap(({ name, body }) => (body ? [[name, body]] : [])));
@@ -52,8 +53,15 @@ export const importCommand = command({
       ...(options.dryRun ? { text } : {}),
       ...(backup === undefined ? {} : { backup }),
     };
-    if (json) printJson(outcome);
-    else tell(outcome);
+    if (json) return printJson(outcome);
+    tell(outcome);
+    if (outcome.added.length > 0) {
+      note(
+        onStderr.dim(
+          `  They are in ${oneLine(source.file)}, too: whoever reads that starts them twice until they are taken out there.`,
+        ),
+      );
+    }
   },
 });
 
@@ -64,13 +72,18 @@ function fromOption(): Option {
   return option;
 }
 
-async function wishesOf(file: string | undefined, { from, project }: v.InferOutput<typeof options>): Promise<Wish[]> {
+function sourceOf(file: string | undefined, { from, project }: v.InferOutput<typeof options>): Source {
   if ((file === undefined) === (from === undefined)) {
     throw new Fault("usage", "which configuration? One of FILE and --from CLIENT is needed", {
       hint: "linkspan import --from claude-desktop --dry-run",
     });
   }
-  if (from === undefined) return readWishes(file ?? "");
+  if (from === undefined) return { file: file ?? "" };
   const client = clientCalled(from);
-  return readWishes(fileOf(client, project ? "project" : "user", surroundings()), client);
+  return { file: fileOf(client, project ? "project" : "user", surroundings()), client };
+}
+
+interface Source {
+  file: string;
+  client?: Client;
 }

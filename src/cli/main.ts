@@ -66,6 +66,7 @@ function overview(): string {
     `  linkspan demo                                                   ${dim("# see it work")}`,
     `  linkspan run npm:@modelcontextprotocol/server-everything        ${dim("# a server from npm, no image needed")}`,
     `  linkspan call server-everything echo message=hello              ${dim("# call one of its tools")}`,
+    `  linkspan client setup claude-code                               ${dim("# give a client all servers")}`,
   ];
   const groups: string[] = [...new Set(COMMANDS.map((entry) => entry.group))];
   const listed = (group: string) => COMMANDS.filter((entry) => entry.group === group);
