@@ -52,7 +52,12 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
   return {
     approvals,
     all: ({ group, allow }: Selection) => new Aggregate(hall, viewOf(section, group), allow),
-    one: (server) => servers.named(manager.server(server).name),
+    one(server) {
+      // Unknown ones are refused now; each client gets the server as it is defined when it comes.
+      const named = () => servers.named(manager.server(server).name);
+      named();
+      return { attach: (client) => named().attach(client) };
+    },
     async [Symbol.asyncDispose]() {
       over.abort();
       await hosted[Symbol.asyncDispose]();

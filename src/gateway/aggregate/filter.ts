@@ -10,6 +10,10 @@ export function toolsetId(names: readonly string[]): string {
   return `toolset:${[...new Set(names)].toSorted().join("+")}`;
 }
 
+function toolsetsOf(id: string): string[] {
+  return id.slice("toolset:".length).split("+");
+}
+
 export function isMember(member: Member, { servers, toolsets }: Pick<View, "servers" | "toolsets">): boolean {
   if (member.own) return toolsets.length > 0 && member.id === toolsetId(toolsets);
   return servers === undefined || servers.some((pattern) => matches(pattern, member.name));
@@ -21,10 +25,15 @@ export function isWanted(name: string, { allow, deny }: View["tools"]): boolean 
   return allow === undefined || allow.some((pattern) => matches(pattern, name));
 }
 
-/** Whether the scopes of a token take in the whole server. No server's name can mean the toolsets. */
+/**
+ * Whether the scopes of a token take in the whole server. No server's name can mean the toolsets; of these, every one of the
+ * view has to be named, since they are one list of prompts and resources.
+ */
 export function mayUse(member: Member, scopes: readonly string[] | undefined): boolean {
+  if (scopes === undefined || scopes.includes("*")) return true;
+  if (member.own) return toolsetsOf(member.id).every((name) => scopes.includes(`toolset:${name}`));
   // A server called a__b is not what a scope for the tool b of a means.
-  return scopes === undefined || scopes.includes("*") || (!member.id.includes("__") && scopes.includes(member.id));
+  return !member.id.includes("__") && scopes.includes(member.id);
 }
 
 /** Whether they take in this one of its tools, by the name that it has without being renamed. */

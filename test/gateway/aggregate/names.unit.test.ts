@@ -76,6 +76,9 @@ test("scopes: servers as a whole, tools by name or beginning; a server's name ne
   expect(mayUse(files, ["files"])).toBe(true);
   expect(mayUse(docker, ["docker"])).toBe(false);
   expect(mayUse(docker, ["toolset:docker"])).toBe(true);
+  const two = member("toolset:create+docker", true);
+  expect(mayUse(two, ["toolset:docker"])).toBe(false);
+  expect(mayUse(two, ["toolset:docker", "toolset:create"])).toBe(true);
   expect(mayCall(files, "files__read", ["files__re*"])).toBe(true);
   expect(mayCall(files, "files__write", ["files__re*"])).toBe(false);
   expect(mayCall(files, "files__read", ["files__read"])).toBe(true);
