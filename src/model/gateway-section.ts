@@ -62,7 +62,7 @@ const approval = v.strictObject({
 
 export const gatewaySection = v.strictObject({
   /** Of those who name no group; a group has its own. */
-  toolsets: v.optional(v.array(toolset), ["docker", "servers"]),
+  toolsets: v.optional(v.array(toolset), ["docker", "servers", "compact"]),
   tools: v.optional(toolFilter, {}),
   findTools: v.optional(findTools, false),
   /** How long a list waits for a server of which nothing is known yet. */

@@ -21,6 +21,8 @@ import { type Answer, CONFIRMATION, type Toolset } from "./toolset.ts";
 /** Of `tools/list`: all tools are some 60 KB. */
 const TOOLS_PAGE = 200;
 const CONFIRM = "confirm";
+/** Why nothing was done, as a program reads it. */
+const REFUSAL = "linkspan/refusal";
 
 const elicitation = v.object({ form: v.optional(v.unknown()), url: v.optional(v.unknown()) });
 const clientCapabilities = v.object({ elicitation: v.optional(elicitation) });
@@ -121,8 +123,7 @@ function ask({ plan, token }: Extract<Answer, { kind: "ask" }>, elicit: boolean)
     return inputRequired({ inputRequests: { [CONFIRM]: question }, requestState: token });
   }
   const text = `${planText(plan)}\n\nNothing was done yet. To do it, make the same call with ${CONFIRMATION}: "${token}".`;
-  const structuredContent = { kind: "confirmation-required", plan, [CONFIRMATION]: token };
-  return { content: [{ type: "text" as const, text }], structuredContent, isError: true };
+  return refusal(text, { kind: "confirmation-required", plan, [CONFIRMATION]: token });
 }
 
 export function planText({ summary, objects }: Plan): string {
@@ -136,7 +137,15 @@ export function planText({ summary, objects }: Plan): string {
 function failure(fault: Fault) {
   const gap = fault.message.includes("\n") ? "\n" : ". ";
   const text = fault.hint ? `${fault.message}${gap}${fault.hint}` : fault.message;
-  return { content: [{ type: "text" as const, text }], structuredContent: { ...fault.report() }, isError: true };
+  return refusal(text, { ...fault.report() });
+}
+
+/**
+ * For programs it is in `_meta`: what is structured has to be as the tool's output schema says (2025-11-25, tools), and
+ * clients that check that would show their own error instead of this one.
+ */
+function refusal(text: string, why: Record<string, unknown>) {
+  return { content: [{ type: "text" as const, text }], isError: true, _meta: { [REFUSAL]: why } };
 }
 
 function canElicit(server: Server, context: ServerContext): boolean {

@@ -77,9 +77,9 @@ export async function toolsetClient({
   await client.connect(transport);
   const categories = compact ? await categoriesOf(client) : undefined;
   const raw = async (name: string, args: Record<string, unknown> = {}): Promise<ToolResult> => {
-    const { isError, content, structuredContent } = await client.callTool({ name, arguments: args });
+    const { isError, content, structuredContent, _meta } = await client.callTool({ name, arguments: args });
     const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
-    const structured = { ...(structuredContent as Record<string, unknown>) };
+    const structured = { ...((structuredContent ?? _meta?.["linkspan/refusal"]) as Record<string, unknown>) };
     return { ...(isError ? { isError } : {}), text, structured };
   };
   return {

@@ -46,8 +46,8 @@ async function connect(era: "legacy" | "modern", name: string) {
   );
   await client.connect(transport);
   const call = async (tool: string, args: Record<string, unknown> = {}) => {
-    const { structuredContent } = await client.callTool({ name: tool, arguments: args });
-    return structuredContent as Record<string, unknown>;
+    const { structuredContent, _meta } = await client.callTool({ name: tool, arguments: args });
+    return (structuredContent ?? _meta?.["linkspan/refusal"]) as Record<string, unknown>;
   };
   return { client, transport, call };
 }

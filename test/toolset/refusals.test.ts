@@ -1,48 +1,36 @@
-/** Every tool: what it says of what is not there, what it refuses, and that each level has its own. */
-import { expect, test } from "bun:test";
-import { ALL_TOOLS } from "../../src/toolset/catalogue.ts";
+/** The SDK 1.x client holds what is structured against the tool's output schema, once it has listed the tools. */
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { expect } from "bun:test";
+import { BINARY } from "../support/binary.ts";
+import { cleanEnv, tempDir } from "../support/cli.ts";
 import { engineTest } from "../support/engine.ts";
-import { ENGINE_PROOFS, PROOFS, refusals } from "../support/proofs.ts";
-import { toolsetClient } from "../support/toolset-client.ts";
 
-engineTest("what is not there, and what is refused", async () => {
-  await using session = await toolsetClient({ env: { SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS: "true" } });
-  await refusals(session, ENGINE_PROOFS);
-});
-
-const READING = { SAFETY_ALLOW_MODERATE_OPERATIONS: "false" };
-/** By level: a configuration that does not allow it, and a word of what is said then. */
-const WITHOUT = [
-  ["moderate", READING, "SAFETY_ALLOW_MODERATE_OPERATIONS"],
-  ["destructive", READING, "SAFETY_ALLOW_"],
-  ["destructive", {}, "SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS"],
-  ["safe", { SAFETY_ALLOWED_TOOLS: "none" }, "SAFETY_ALLOWED_TOOLS"],
-] as const;
-
-for (const compact of [false, true]) {
-  test(`refused by level, whatever the arguments${compact ? ", in the compact form" : ""}`, async () => {
-    for (const [level, env, word] of WITHOUT) {
-      // No engine is asked: this one does not exist.
-      const there = { ...env, DOCKER_HOST: "unix:///nowhere/docker.sock", LINKSPAN_RUNTIME: "process" };
-      await using session = await toolsetClient({ toolset: "docker,servers,create", env: there, compact });
-      const listed = new Set(await session.names());
-      for (const tool of ALL_TOOLS.filter((one) => one.level === level)) {
-        const shown = compact ? tool.name.replace(/^docker_/, "") : tool.name;
-        expect([tool.name, listed.has(shown)]).toEqual([tool.name, false]);
-        const absent = PROOFS[tool.name]?.absent;
-        for (const args of [tool.example, {}, typeof absent === "object" ? absent : { confirmation_token: "x" }]) {
-          const { isError, structured, text } = await session.call(tool.name, args);
-          // In the compact form a tool that is not offered has no name to call it by.
-          if (compact) expect([tool.name, isError]).toEqual([tool.name, true]);
-          else
-            expect([tool.name, isError, structured.kind, text]).toEqual([
-              tool.name,
-              true,
-              "forbidden",
-              expect.stringContaining(word),
-            ]);
-        }
-      }
+engineTest(
+  "a client that checks output schemas is told why a call failed, and what a destructive one would do",
+  async () => {
+    await using folder = await tempDir("refusals");
+    const client = new Client({ name: "linkspan-test", version: "1" });
+    const env = cleanEnv({ LINKSPAN_DATA_DIR: folder.path, SAFETY_ALLOW_DESTRUCTIVE_OPERATIONS: "true" });
+    await client.connect(
+      new StdioClientTransport({
+        command: BINARY,
+        args: ["mcp", "--toolset", "docker"],
+        env: Object.fromEntries(
+          Object.entries(env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+        ),
+      }),
+    );
+    try {
+      await client.listTools();
+      const call = (name: string, args: Record<string, unknown>) => client.callTool({ name, arguments: args });
+      const missing = await call("docker_inspect_container", { container_id: "linkspan-test-nobody" });
+      expect(missing).toMatchObject({ isError: true, _meta: { "linkspan/refusal": { kind: "not-found" } } });
+      expect(JSON.stringify(missing.content)).toContain("linkspan-test-nobody");
+      const asked = await call("docker_prune_containers", { filters: { label: ["linkspan-test-nobody"] } });
+      expect(JSON.stringify(asked)).not.toContain("output schema");
+    } finally {
+      await client.close();
     }
-  });
-}
+  },
+);
