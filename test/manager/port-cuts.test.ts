@@ -136,6 +136,9 @@ test("the bridge goes away: the client's connection ends at once, and the next o
   client.send(call(1, "process"));
   await client.message();
   client.send(call(2, "hang"));
+  // Only what the bridge has heard of does it answer.
+  client.send(call(3, "echo"));
+  expect(await client.message()).toMatchObject({ id: 3 });
   await stage.manager.stop("plain", soon());
   const last = await client.toEnd();
   expect(last.map((line) => JSON.parse(line))).toMatchObject([{ id: 2, error: { code: -32052 } }]);
