@@ -124,7 +124,7 @@ async function make(
   const image = await inspectImage(engine, service.image, deadline);
   const kept = before ? unnamedVolumes(before, mounts) : [];
   const { name, config, more } = containerPlan(project, service, number, [...mounts, ...kept], image?.Id ?? "");
-  const id = await createContainer(engine, name, config, deadline);
+  const id = await createContainer(engine, name, config, deadline, service.platform);
   try {
     for (const { network, place } of more) {
       const path = `/networks/${encodeURIComponent(network)}/connect`;

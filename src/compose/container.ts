@@ -79,6 +79,12 @@ function hostOf(service: Service, mounts: Mount[], network: string | undefined):
     ...(service.tmpfs ? { Tmpfs: tmpfsOf(service.tmpfs) } : {}),
     ...(service.dns ? { Dns: service.dns } : {}),
     ...(service.dns_search ? { DnsSearch: service.dns_search } : {}),
+    ...(service.dns_opt ? { DnsOptions: service.dns_opt } : {}),
+    ...(service.logging
+      ? { LogConfig: { Type: service.logging.driver ?? "", Config: service.logging.options ?? {} } }
+      : {}),
+    ...(service.ulimits ? { Ulimits: ulimitsOf(service.ulimits) } : {}),
+    ...((service.security_opt ?? []).length > 0 ? { SecurityOpt: ["no-new-privileges:true"] } : {}),
     ...(service.extra_hosts
       ? {
           ExtraHosts: Object.entries(service.extra_hosts).flatMap(([host, addresses]) =>
@@ -96,6 +102,13 @@ function tmpfsOf(list: readonly string[]): Record<string, string> {
       return at < 0 ? [one, ""] : [one.slice(0, at), one.slice(at + 1)];
     }),
   );
+}
+
+function ulimitsOf(ulimits: NonNullable<Service["ulimits"]>): NonNullable<HostConfig["Ulimits"]> {
+  return Object.entries(ulimits).map(([Name, limit]) => {
+    const { soft: Soft, hard: Hard } = typeof limit === "number" ? { soft: limit, hard: limit } : limit;
+    return { Name, Soft, Hard };
+  });
 }
 
 function restartOf({ restart, deploy }: Service): NonNullable<HostConfig["RestartPolicy"]> {

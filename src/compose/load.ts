@@ -18,6 +18,7 @@ import { type Finding, type Path, Source } from "./source.ts";
 import { readUnit } from "./unit.ts";
 
 const FILES_MAX = 32;
+const DOCUMENTS_MAX = 8;
 const ENV_FILES_MAX = 64;
 
 export interface ComposeText {
@@ -150,6 +151,7 @@ export class Loader {
       if (!part) return undefined;
       parts.push(part);
       count = source.documents;
+      if (count > DOCUMENTS_MAX) return this.fail({ source }, [], `more than ${DOCUMENTS_MAX} documents in one file`);
     }
     return parts;
   }

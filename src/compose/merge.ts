@@ -60,6 +60,13 @@ function mergeNetworks(base: ParsedNetwork, own: ParsedNetwork): ParsedNetwork {
   return config ? { ...merged, ipam: { ...merged.ipam, config } } : merged;
 }
 
+/** Options belong to their driver. */
+function mergeLogging(base: ParsedService["logging"], own: ParsedService["logging"]): ParsedService["logging"] {
+  if (!base || !own) return undefined;
+  const same = base.driver === own.driver || base.driver === undefined || own.driver === undefined;
+  return same ? mergeDeep(base, own) : own;
+}
+
 function mergeAttachments(base: ParsedService["networks"], own: ParsedService["networks"]) {
   return base && own ? eachOver(base, own, mergeAttachment) : undefined;
 }
@@ -83,7 +90,15 @@ export function mergeServices(base: ParsedService, own: ParsedService): ParsedSe
       healthcheck: together(base.healthcheck, own.healthcheck),
       build:
         base.build && own.build
-          ? { ...base.build, ...own.build, args: { ...base.build.args, ...own.build.args } }
+          ? {
+              ...base.build,
+              ...own.build,
+              args: { ...base.build.args, ...own.build.args },
+              ...definedOnly({
+                labels: together(base.build.labels, own.build.labels),
+                tags: appended(base.build.tags, own.build.tags),
+              }),
+            }
           : undefined,
       deploy: base.deploy && own.deploy ? mergeDeep(base.deploy, own.deploy) : undefined,
       ports: appended(base.ports, own.ports),
@@ -92,6 +107,10 @@ export function mergeServices(base: ParsedService, own: ParsedService): ParsedSe
       tmpfs: appended(base.tmpfs, own.tmpfs),
       cap_drop: appended(base.cap_drop, own.cap_drop),
       dns: appended(base.dns, own.dns),
+      dns_opt: appended(base.dns_opt, own.dns_opt),
+      security_opt: appended(base.security_opt, own.security_opt),
+      ulimits: together(base.ulimits, own.ulimits),
+      logging: mergeLogging(base.logging, own.logging),
       dns_search: appended(base.dns_search, own.dns_search),
       profiles: appended(base.profiles, own.profiles),
       volumes: byKey(base.volumes, own.volumes, ({ target }) => target),

@@ -38,15 +38,12 @@ const BUILD_FORBIDDEN: Readonly<Record<string, string>> = {
 /** Known to the specification, and not to this version. */
 const UNSUPPORTED = new Set(
   (
-    "annotations cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpuset dns_opt external_links " +
-    "label_file links logging mac_address mem_swappiness memswap_limit models platform post_start pre_stop provider ulimits"
+    "annotations cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpuset external_links " +
+    "label_file links mac_address mem_swappiness memswap_limit models post_start pre_stop provider"
   ).split(" "),
 );
 const BUILD_UNSUPPORTED = new Set(
-  (
-    "additional_contexts cache_from cache_to extra_hosts labels no_cache platforms provenance pull sbom secrets " +
-    "shm_size tags ulimits"
-  ).split(" "),
+  "additional_contexts cache_from cache_to extra_hosts platforms provenance sbom secrets shm_size ulimits".split(" "),
 );
 
 const HINT = "Leave it out: a container that a tool makes stays within what the engine isolates.";
@@ -58,7 +55,10 @@ export function refuse(tree: unknown, source: Source, allowPrivileged: boolean):
   for (const [name, service] of Object.entries(services)) {
     if (!isRecord(service)) continue;
     const path = ["services", name];
+    const { security_opt: options } = service;
+    if (hardens(options)) delete service["security_opt"];
     take(service, path, FORBIDDEN, UNSUPPORTED, source);
+    if (hardens(options)) service["security_opt"] = options;
     if (!allowPrivileged && means(service["privileged"])) {
       source.find("forbidden", [...path, "privileged"], "a privileged container is not allowed", PRIVILEGED);
       delete service["privileged"];
@@ -92,6 +92,11 @@ function take(
     if (why !== undefined) source.find("forbidden", [...path, name], `${name} is not allowed: ${why}`, HINT);
     else source.find("unsupported", [...path, name], `${name} is not supported here`, "Leave it out.");
   }
+}
+
+/** The one option that takes something away. */
+function hardens(options: unknown): boolean {
+  return Array.isArray(options) && options.every((one) => /^no-new-privileges([:=]true)?$/.test(String(one)));
 }
 
 /** Whether it asks for anything: `cap_add: []` and `privileged: false` do not. */

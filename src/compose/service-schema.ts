@@ -26,6 +26,9 @@ const address = v.pipe(
   v.check((input) => isIP(input) !== 0, "expected an IP address"),
 );
 
+const image = v.pipe(text, v.maxLength(512), v.regex(IMAGE_REF, "expected an image such as nginx:1.27"));
+const PLATFORM = v.pipe(text, v.regex(/^[a-z0-9]+(\/[a-z0-9_]+){1,2}$/, "expected a platform such as linux/arm64"));
+
 const build = v.union(
   [
     v.pipe(
@@ -42,6 +45,10 @@ const longBuild = mapping({
   dockerfile_inline: v.optional(text),
   args: v.optional(assignments, {}),
   target: v.optional(TARGET),
+  labels: v.optional(labels),
+  tags: v.optional(v.pipe(v.array(image), v.maxLength(16))),
+  no_cache: v.optional(yes),
+  pull: v.optional(yes),
 });
 
 export const CONDITIONS = ["service_started", "service_healthy", "service_completed_successfully"] as const;
@@ -142,6 +149,23 @@ const envFile = v.pipe(
   v.transform((input) => [input].flat().map((one) => (typeof one === "string" ? { path: one, required: true } : one))),
 );
 
+/** Others hand what is logged to other machines, or read files of this one for it. */
+const logging = mapping({
+  driver: v.optional(v.picklist(["json-file", "local", "none"], "expected json-file, local or none")),
+  options: v.optional(
+    v.record(
+      v.picklist("max-size max-file compress mode max-buffer-size labels labels-regex env env-regex tag".split(" ")),
+      text,
+    ),
+  ),
+});
+
+const ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack";
+const ulimits = v.record(
+  v.picklist(ULIMITS.split(" ")),
+  v.union([whole(-1, 2 ** 53), mapping({ soft: whole(-1, 2 ** 53), hard: whole(-1, 2 ** 53) })]),
+);
+
 const limits = mapping({ cpus: v.optional(number), memory: v.optional(size), pids: v.optional(number) });
 const deploy = mapping({
   mode: v.optional(v.literal("replicated")),
@@ -174,7 +198,8 @@ export const service = mapping({
     ]),
   ),
   profiles: v.optional(texts),
-  image: v.optional(v.pipe(text, v.maxLength(512), v.regex(IMAGE_REF, "expected an image such as nginx:1.27"))),
+  image: v.optional(image),
+  platform: v.optional(PLATFORM),
   build: v.optional(build),
   pull_policy: v.optional(v.picklist(["always", "never", "missing", "if_not_present", "build"])),
   command: v.optional(command),
@@ -246,6 +271,11 @@ export const service = mapping({
     ),
   ),
   dns_search: v.optional(textOrTexts),
+  dns_opt: v.optional(texts),
+  logging: v.optional(logging),
+  ulimits: v.optional(ulimits),
+  /** What takes more away; what gives something is refused before. */
+  security_opt: v.optional(texts),
   scale: v.optional(whole(0, 1_000)),
   container_name: v.optional(
     v.pipe(text, v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/, "expected letters, digits, _ . and -")),

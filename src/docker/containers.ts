@@ -113,6 +113,8 @@ export interface HostConfig {
   ShmSize?: number;
   ExtraHosts?: string[];
   DnsSearch?: string[];
+  DnsOptions?: string[];
+  Ulimits?: { Name: string; Soft: number; Hard: number }[];
   LogConfig?: { Type: string; Config: Record<string, string> };
   Mounts?: Mount[];
   /** `SOURCE:TARGET[:OPTIONS]`, unchecked: servers get `Mounts`. */
@@ -136,9 +138,16 @@ export async function createContainer(
   name: string | undefined,
   config: ContainerConfig,
   deadline: Deadline,
+  platform?: string,
 ): Promise<string> {
   const what = `creating the container ${name ?? `from ${config.Image}`}`;
-  const request = { what, method: "POST", path: "/containers/create", query: { name }, body: config } as const;
+  const request = {
+    what,
+    method: "POST",
+    path: "/containers/create",
+    query: { name, platform },
+    body: config,
+  } as const;
   // The engine goes on with what was given up: whoever asked would never learn the id, and the container would stay.
   const creating = engine.call(request, created, Deadline.in(CREATE_MS));
   try {

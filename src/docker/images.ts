@@ -79,12 +79,13 @@ export async function pullImage(
   report: ReportStep,
   deadline: Deadline,
   stallMs = STALL_MS,
+  platform?: string,
 ): Promise<void> {
   const what = `pulling the image ${ref}`;
   const ended = new AbortController();
   // A tag must be named: without one the engine pulls every tag that there is.
   const tag = /[:@][^/]*$/.test(ref) ? undefined : "latest";
-  const request = { what, method: "POST", path: "/images/create", query: { fromImage: ref, tag } } as const;
+  const request = { what, method: "POST", path: "/images/create", query: { fromImage: ref, tag, platform } } as const;
   const auth = registryAuth ? { registryAuth } : {};
   const opening = deadline.within(stallMs);
   try {

@@ -44,9 +44,10 @@ export class SshTunnel {
   }
 
   private static async listen(endpoint: SshEndpoint): Promise<SshTunnel> {
-    const folder = mkdtempSync(join(tmpdir(), "linkspan-ssh-"));
     const target = targetOf(endpoint);
-    const shared = (await sharesAlready(target)) || process.platform === "win32" ? undefined : join(folder, "c");
+    const theirs = await sharesAlready(target);
+    const folder = mkdtempSync(join(tmpdir(), "linkspan-ssh-"));
+    const shared = theirs || process.platform === "win32" ? undefined : join(folder, "c");
     const path =
       process.platform === "win32" ? `\\\\.\\pipe\\linkspan-ssh-${crypto.randomUUID()}` : join(folder, "engine.sock");
     const tunnel = new SshTunnel(path, commandOf(endpoint, target, shared), endpoint.host);

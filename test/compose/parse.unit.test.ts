@@ -113,7 +113,8 @@ describe("what is refused, where it stands", () => {
       "services.a.volumes",
     ],
     ["volumes: [none:/b]", "invalid", "services.a.volumes"],
-    ["logging: { driver: syslog }", "unsupported", "services.a.logging"],
+    ["logging: { driver: syslog }", "invalid", "services.a.logging.driver"],
+    ["links: [b]", "unsupported", "services.a.links"],
     ["imagee: x", "invalid", "services.a.imagee"],
     ["command: a | b", "invalid", "services.a.command"],
     ["ports: [99999]", "invalid", "services.a.ports.0"],
@@ -154,6 +155,7 @@ describe("what is refused, where it stands", () => {
     ["services:\n  a: { image: i }\n  a: { image: j }", "invalid", 3],
     ["a: &a [x]\nb: &b [*a,*a]\n", "invalid", 1],
     ["services:\n  a: &a { <<: *a }", "invalid", 2],
+    [`services: { a: { image: i } }\n${"---\n".repeat(50_000)}`, "invalid", 1],
   ];
   for (const [text, kind, line] of whole)
     test(text, async () =>

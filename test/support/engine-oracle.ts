@@ -43,7 +43,7 @@ const SERVICE_CONTAINER_KEYS = new Set(
 const NETWORK_OPTIONS =
   /^(com\.docker\.network\.bridge\.enable_(icc|ip_masquerade)|com\.docker\.network\.driver\.mtu|encrypted)$/;
 const ENDPOINT_KEYS = new Set(["Aliases", "Links", "IPAMConfig"]);
-const BUILD_QUERY = new Set("t dockerfile buildargs nocache rm pull target forcerm labels".split(" "));
+const BUILD_QUERY = new Set("t dockerfile buildargs nocache rm pull target forcerm labels platform".split(" "));
 const OWN_LABEL = /^linkspan\.(instance|owner|server|spec|lease|nonce|sealed|bridge|carrier|blank)$/;
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -104,9 +104,13 @@ function container(asked: URLSearchParams, body: Json, ground: Ground): string |
   if (typeof mode !== "string" || mode.includes(":") || HOST_NETWORKS.includes(mode))
     return `the network ${String(mode)}`;
   const own = Object.keys(json(body["Labels"])).find((label) => OWN_LABEL.test(label));
+  const { SecurityOpt, ...known } = host;
+  if (list(SecurityOpt).some((one) => one !== "no-new-privileges:true")) return "an option that isolates less";
+  const driver = String(json(host["LogConfig"])["Type"] ?? "");
+  if (!["", "json-file", "local", "none"].includes(driver)) return `logs to ${driver}`;
   return (
     foreign(body, CREATE_KEYS) ??
-    foreign(host, HOST_KEYS) ??
+    foreign(known, HOST_KEYS) ??
     (own ? `the label ${own}` : undefined) ??
     strings(body["Cmd"], body["Entrypoint"], body["Env"]) ??
     list(host["Mounts"])

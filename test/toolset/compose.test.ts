@@ -12,7 +12,9 @@ import { inspectVolume, listVolumes, removeVolume } from "../../src/docker/volum
 import { ENGINE, engine, engineTest } from "../support/engine.ts";
 import { expectWorked } from "../support/proofs.ts";
 import { busyboxImage } from "../support/images.ts";
+import { shop } from "../support/shop.ts";
 import { type ToolsetClient, toolsetClient } from "../support/toolset-client.ts";
+import { until } from "../support/until.ts";
 
 const project = `linkspan-test-compose-${process.pid}`;
 const label = { label: [`${LABELS.project}=${project}`] };
@@ -33,55 +35,6 @@ async function folder(): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), "linkspan-test-compose-"));
   folders.push(made);
   return made;
-}
-
-/** Three services (the image that is built must not pass for the one that it is made from): one that becomes healthy, one that waits for it, one that is built. */
-function shop(image: string, webText: string): string {
-  return `
-name: ${project}
-services:
-  db:
-    image: ${image}
-    entrypoint: [/bin/busybox, sh, -c]
-    command: ['echo "password $$PASSWORD"; : > /data/ready; exec /bin/busybox sleep 600']
-    environment:
-      PASSWORD: \${DB_PASSWORD:?give one}
-    volumes: [data:/data]
-    stop_grace_period: 0s
-    healthcheck:
-      test: [CMD, /bin/busybox, test, -f, /data/ready]
-      interval: 1s
-  web:
-    image: ${image}
-    entrypoint: [/bin/busybox, sh, -c]
-    command: ['echo ${webText}; exec /bin/busybox sleep 600']
-    depends_on:
-      db: { condition: service_healthy }
-    networks:
-      default:
-      back: { aliases: [www] }
-    ports: ["80"]
-    configs: [greeting]
-    stop_grace_period: 0s
-    deploy: { resources: { limits: { memory: 64m, cpus: "0.5", pids: 20 } } }
-  job:
-    build:
-      args: { TOKEN: "\${DB_PASSWORD}" }
-      dockerfile_inline: |
-        FROM ${image}
-        ARG TOKEN
-        RUN ["/bin/busybox", "sh", "-c", "echo built with $$TOKEN"]
-        LABEL linkspan.test.compose=${project} linkspan.test.image=${project}
-    entrypoint: [/bin/busybox, sleep, "600"]
-    stop_grace_period: 0s
-    init: true
-networks:
-  back: { internal: true }
-volumes:
-  data:
-configs:
-  greeting: { content: hello }
-`;
 }
 
 async function confirmed(session: ToolsetClient, tool: string, args: Record<string, unknown>) {
@@ -112,10 +65,19 @@ engineTest(
     const image = await busyboxImage(engine());
     const env = { DB_PASSWORD: "hunter2" };
     const [file, project_name] = ["shop/compose.yaml", project];
-    const written = await session.call("docker_compose_write_file", { file, content: shop(image, "first"), env });
+    const written = await session.call("docker_compose_write_file", {
+      file,
+      content: shop(project, image, "first"),
+      env,
+    });
     expect(written.structured).toMatchObject({ file, services: ["db", "web", "job"] });
-    expect(await readFile(join(composeDir, file), "utf8")).toBe(shop(image, "first"));
+    expect(await readFile(join(composeDir, file), "utf8")).toBe(shop(project, image, "first"));
 
+    const says = (word: string) =>
+      until(`web says ${word}`, async () => {
+        const { text } = await session.call("docker_compose_logs", { project_name, services: ["web"] });
+        return text === `${project}-web-1 | ${word}`;
+      });
     const dry = await good(session, "docker_compose_up", { file, env, dry_run: true });
     expect(await ids()).toEqual({});
     const up = await good(session, "docker_compose_up", { file, env });
@@ -147,6 +109,9 @@ engineTest(
       NanoCpus: 5e8,
       PidsLimit: 20,
       NetworkMode: `${project}_back`,
+      LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
+      Ulimits: [{ Name: "nofile", Soft: 64, Hard: 128 }],
+      SecurityOpt: ["no-new-privileges:true"],
     });
     expect(web?.NetworkSettings.Ports?.["80/tcp"]).toMatchObject([{ HostIp: "127.0.0.1" }]);
     expect(web?.NetworkSettings.Networks).toMatchObject({
@@ -160,8 +125,7 @@ engineTest(
       total: 3,
       containers: [{ service: "db", state: "running" }, { service: "job" }, { service: "web" }],
     });
-    const logs = await session.call("docker_compose_logs", { project_name, services: ["web"] });
-    expect(logs.text).toBe(`${project}-web-1 | first`);
+    await says("first");
     const exec = await session.call("docker_compose_exec", {
       project_name,
       service: "web",
@@ -172,7 +136,12 @@ engineTest(
     expect(config.structured).toMatchObject({ config: { services: { db: { environment: { PASSWORD: "***" } } } } });
 
     const before = await ids();
-    await good(session, "docker_compose_write_file", { file, content: shop(image, "second"), env, overwrite: true });
+    await good(session, "docker_compose_write_file", {
+      file,
+      content: shop(project, image, "second"),
+      env,
+      overwrite: true,
+    });
     const changed = await good(session, "docker_compose_up", { file, env });
     expect(changed.structured.steps).toEqual([
       "wait for db (healthy) before web",
@@ -188,12 +157,10 @@ engineTest(
     const restored = await ids();
     expect(Object.keys(restored).toSorted()).toEqual(Object.keys(after).toSorted());
     expect(restored["web-1"]).not.toBe(after["web-1"] ?? "");
-    const first = await session.call("docker_compose_logs", { project_name, services: ["web"] });
-    expect(first.text).toBe(`${project}-web-1 | first`);
+    await says("first");
     const [later] = /undo-\S+/.exec(recreated.text) ?? [];
     await good(session, "docker_undo", { id: later });
-    const second = await session.call("docker_compose_logs", { project_name, services: ["web"] });
-    expect(second.text).toBe(`${project}-web-1 | second`);
+    await says("second");
     const settled = await ids();
     const fits = await good(session, "docker_compose_up", { file, env });
     expect(fits.structured.steps).toEqual([]);

@@ -100,7 +100,15 @@ export async function handsOf(project: Project, call: ToolCall): Promise<Hands> 
     async image({ do: what, image }, service) {
       if (what === "build") await buildService(project, service, {}, call);
       else
-        await pullImage(engine, image, await registryAuth(image, call.env, call.deadline), quiet.report, call.deadline);
+        await pullImage(
+          engine,
+          image,
+          await registryAuth(image, call.env, call.deadline),
+          quiet.report,
+          call.deadline,
+          undefined,
+          service.platform,
+        );
     },
   };
 }
@@ -113,12 +121,12 @@ function hidingSteps(project: Project, call: ToolCall): ToolCall {
 /** The lines of a service's build. */
 export async function buildService(
   project: Project,
-  { build, image, name }: Service,
+  { build, image, name, platform }: Service,
   options: { nocache?: boolean; pull?: boolean },
   call: ToolCall,
 ): Promise<string[]> {
   if (!build) throw new Fault("invalid", `the service ${name} has no build`, { hint: "Name one that has." });
-  const { context, dockerfile = "Dockerfile", dockerfile_inline: inline, args, target } = build;
+  const { context, dockerfile = "Dockerfile", dockerfile_inline: inline, args, target, labels, tags = [] } = build;
   if (dockerfile.startsWith("/") || dockerfile.split("/").includes(".."))
     throw new Fault("forbidden", "the Dockerfile lies outside its build's context", { hint: "Put it inside." });
   const own = ".linkspan.Dockerfile";
@@ -127,8 +135,19 @@ export async function buildService(
   if (inline !== undefined) entries.push({ kind: "bytes", name: own, bytes: Buffer.from(inline) });
   const buildargs = Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null));
   const file = inline === undefined ? dockerfile : own;
-  const query = { dockerfile: file, t: image, target, buildargs: JSON.stringify(buildargs), rm: true, forcerm: true };
-  const { log } = await buildFrom(entries, image, { ...query, ...options }, hidingSteps(project, call));
+  const query = {
+    dockerfile: file,
+    t: [image, ...tags],
+    target,
+    platform,
+    buildargs: JSON.stringify(buildargs),
+    labels: labels && JSON.stringify(labels),
+    nocache: options.nocache || build.no_cache,
+    pull: options.pull || build.pull,
+    rm: true,
+    forcerm: true,
+  };
+  const { log } = await buildFrom(entries, image, query, hidingSteps(project, call));
   return log.map((line) => hide(line, project.hidden));
 }
 
