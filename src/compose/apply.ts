@@ -2,12 +2,12 @@
 import { Deadline, sleep } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { archiveOf, type Entry } from "../docker/archive.ts";
+import type { Mount } from "../docker/container-config.ts";
 import {
   at,
   type ContainerInfo,
   createContainer,
   inspectContainer,
-  type Mount,
   putArchive,
   removeContainer,
   startContainer,

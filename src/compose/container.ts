@@ -1,5 +1,5 @@
 /** A service → the engine's words for a container of it (API reference, ContainerCreate). Pure. */
-import type { ContainerConfig, HostConfig, Mount, NetworkPlace } from "../docker/containers.ts";
+import type { ContainerConfig, HostConfig, Mount, NetworkPlace } from "../docker/container-config.ts";
 import { COMPOSE_VERSION, containerName, LABELS, type Project, type Service, serviceHash } from "./project.ts";
 import type { Attachment } from "./service-schema.ts";
 

@@ -5,7 +5,7 @@ import { isAbsolute, join, posix, resolve } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { refusal } from "../docker/bind-rules.ts";
-import type { Mount } from "../docker/containers.ts";
+import type { Mount } from "../docker/container-config.ts";
 import { type Endpoint, isLocal } from "../docker/endpoint.ts";
 import { inspectVolume, type VolumeInfo } from "../docker/volumes.ts";
 import { canonicalOr, notMounted, requireListed } from "../safety/mounts.ts";

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../src/base/deadline.ts";
 import type { Entry } from "../../src/docker/archive.ts";
+import type { ContainerConfig } from "../../src/docker/container-config.ts";
 import {
-  type ContainerConfig,
   createContainer,
   inspectContainer,
   readPath,

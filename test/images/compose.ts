@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
-import type { HostConfig } from "../../src/docker/containers.ts";
+import type { HostConfig } from "../../src/docker/container-config.ts";
 import { parseBytes } from "../../src/model/units.ts";
 
 const list = v.optional(v.array(v.string()), []);

@@ -1,13 +1,8 @@
 /** The reaper over a real container engine. It sees the containers of this file only: other tests use the engine, too. */
 import { expect } from "bun:test";
 import { randomBytes } from "node:crypto";
-import {
-  type ContainerConfig,
-  createContainer,
-  inspectContainer,
-  removeContainer,
-  startContainer,
-} from "../../src/docker/containers.ts";
+import type { ContainerConfig } from "../../src/docker/container-config.ts";
+import { createContainer, inspectContainer, removeContainer, startContainer } from "../../src/docker/containers.ts";
 import { removeImage } from "../../src/docker/images.ts";
 import { inspectNetwork } from "../../src/docker/networks.ts";
 import type { CleanupBody } from "../../src/model/cleanup.ts";

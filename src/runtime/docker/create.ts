@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import { BRIDGE_ENV, BRIDGE_PORT } from "../../../bridge/wire.ts";
 import { Fault } from "../../base/fault.ts";
-import type { ContainerConfig, HostConfig, Mount } from "../../docker/containers.ts";
+import type { ContainerConfig, HostConfig, Mount } from "../../docker/container-config.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { splitEnvironment, type Variables } from "./environment.ts";
 import { BRIDGE_HOME, bridgeCommand, HEALTH_COMMAND } from "./inject.ts";

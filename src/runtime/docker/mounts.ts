@@ -3,7 +3,7 @@ import { realpath, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { Fault } from "../../base/fault.ts";
 import { overlaps, refusal } from "../../docker/bind-rules.ts";
-import type { Mount } from "../../docker/containers.ts";
+import type { Mount } from "../../docker/container-config.ts";
 import type { ServerSpec, Volume } from "../../model/server-spec.ts";
 import { BRIDGE_HOME } from "./inject.ts";
 

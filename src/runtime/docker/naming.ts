@@ -1,7 +1,8 @@
 /** Names of containers: each is given once by the engine, which makes it the lock of a server. */
 import { type Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import { type ContainerConfig, createContainer, inspectContainer } from "../../docker/containers.ts";
+import type { ContainerConfig } from "../../docker/container-config.ts";
+import { createContainer, inspectContainer } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import type { ServerSpec } from "../../model/server-spec.ts";
 import { LABEL } from "../labels.ts";

@@ -7,15 +7,8 @@ import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import { archiveOf, type Entry } from "../../docker/archive.ts";
 import { commitContainer } from "../../docker/commit.ts";
-import {
-  at,
-  type ContainerConfig,
-  createContainer,
-  putArchive,
-  readPath,
-  startContainer,
-  waitForEnd,
-} from "../../docker/containers.ts";
+import type { ContainerConfig } from "../../docker/container-config.ts";
+import { at, createContainer, putArchive, readPath, startContainer, waitForEnd } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { type ImageInfo, inspectImage } from "../../docker/images.ts";
 import { openLogs } from "../../docker/logs.ts";

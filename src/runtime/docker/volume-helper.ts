@@ -1,13 +1,8 @@
 /** Runs volume-swap.ts where a volume's files are: in a container that has our own executable and that volume, no more. */
 import { type Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import {
-  type ContainerConfig,
-  createContainer,
-  inspectContainer,
-  startContainer,
-  waitForEnd,
-} from "../../docker/containers.ts";
+import type { ContainerConfig } from "../../docker/container-config.ts";
+import { createContainer, inspectContainer, startContainer, waitForEnd } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { openLogs } from "../../docker/logs.ts";
 import { discardContainer, ensureBlankImage } from "./carrier.ts";

@@ -7,7 +7,8 @@ import { describeStep, type Observed, planImages, planUp, type Step, type UpOpti
 import { hide, type Project, type Service } from "../../compose/project.ts";
 import { Fault } from "../../base/fault.ts";
 import type { Entry } from "../../docker/archive.ts";
-import { inspectContainer, type Mount } from "../../docker/containers.ts";
+import type { Mount } from "../../docker/container-config.ts";
+import { inspectContainer } from "../../docker/containers.ts";
 import { registryAuth } from "../../docker/credentials.ts";
 import { pullImage } from "../../docker/images.ts";
 import { inspectVolume } from "../../docker/volumes.ts";

@@ -1,7 +1,7 @@
 /** What a container that a tool makes may have: an allowlist. Whatever is not named here never reaches the engine. */
 import * as v from "valibot";
 import { Fault } from "../../base/fault.ts";
-import type { ContainerConfig, HostConfig } from "../../docker/containers.ts";
+import type { ContainerConfig, HostConfig } from "../../docker/container-config.ts";
 import { IMAGE_REF } from "../../docker/images.ts";
 import { inspectNetwork } from "../../docker/networks.ts";
 import { byteSize, duration } from "../../model/units.ts";

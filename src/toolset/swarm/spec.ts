@@ -1,5 +1,5 @@
 /** From the arguments to the engine's specification of a service. Pure. */
-import type { Mount } from "../../docker/containers.ts";
+import type { Mount } from "../../docker/container-config.ts";
 import type { ServiceSpec } from "../../docker/services.ts";
 import { healthOf } from "../containers/spec.ts";
 import type { Port, ServiceFields, UpdateConfig } from "./arguments.ts";
