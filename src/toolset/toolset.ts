@@ -89,7 +89,7 @@ export class Toolset {
 
   /** Whether it is about an engine's containers, as prompts and resources are. */
   get ofEngine(): boolean {
-    return [...this.byName.values()].some(({ category }) => category !== "servers" && category !== "create");
+    return [...this.byName.values()].some(({ category }) => category === "containers");
   }
 
   /** What may be called, in the catalogue's order. */

@@ -24,7 +24,9 @@ test.each(["docker", "servers", "create", "docker,servers", "docker,servers,crea
     const tools = toolsOf(toolset.split(","));
     const { tools: listed } = await session.client.listTools();
     expect(listed.map(({ name }) => name)).toContain("action_help");
-    expect(listed.filter(({ name }) => name.startsWith("docker_")).length > 0).toBe(toolset.includes("docker"));
+    // What `create` has of Docker's tools is the way back.
+    const ofDocker = listed.filter(({ name }) => name.startsWith("docker_") && name !== "docker_undo");
+    expect(ofDocker.length > 0).toBe(toolset.includes("docker"));
     expect((await session.names()).sort()).toEqual(tools.map(actionOf).sort());
     for (let from = 0; from < tools.length; from += 10) {
       const actions = tools.slice(from, from + 10).map(actionOf);
