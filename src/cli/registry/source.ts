@@ -116,7 +116,7 @@ async function fromUrl(start: URL): Promise<unknown> {
     }
     if (response.status === 404) throw new Fault("not-found", `${shown(url)} is not there`);
     if (!response.ok) throw new Fault("unreachable", `${shown(url)} answered with status ${response.status}`);
-    return json(await bounded(response, url), shown(url));
+    return json(await bounded(response, url, signal), shown(url));
   }
   throw new Fault("unreachable", `${shown(start)} redirects more than ${REDIRECTS_MAX} times`);
 }
@@ -125,12 +125,16 @@ async function request(url: URL, signal: AbortSignal): Promise<Response> {
   try {
     return await fetch(url.href, { redirect: "manual", signal, headers: { accept: "application/json" } });
   } catch (cause) {
-    if (signal.aborted) throw new Fault("timeout", `${shown(url)} did not answer in ${REQUEST_MS / 1000} s`, { cause });
+    if (signal.aborted) throw late(url, cause);
     throw new Fault("unreachable", `${shown(url)} cannot be reached`, {
       cause,
       hint: "--registry URL asks another registry.",
     });
   }
+}
+
+function late(url: URL, cause: unknown): Fault {
+  return new Fault("timeout", `${shown(url)} did not answer in ${REQUEST_MS / 1000} s`, { cause });
 }
 
 /** Who was asked over TLS must not hand the question on without it, and nobody to a file of this machine. */
@@ -140,7 +144,7 @@ function redirected(from: URL, location: string): URL {
   throw new Fault("forbidden", `${shown(from)} redirects to another scheme (${to?.protocol ?? "none"})`);
 }
 
-async function bounded(response: Response, url: URL): Promise<string> {
+async function bounded(response: Response, url: URL, signal: AbortSignal): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -152,6 +156,7 @@ async function bounded(response: Response, url: URL): Promise<string> {
     }
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
+    if (signal.aborted) throw late(url, cause);
     throw new Fault("unreachable", `${shown(url)} ended in the middle of its answer`, { cause });
   }
   return Buffer.concat(parts).toString("utf8");
