@@ -52,7 +52,7 @@ class ScopedAttachment implements Attachment {
   async describe(deadline: Deadline) {
     const description = await this.inner.describe(deadline);
     if (this.scope.tools === undefined) return description;
-    const { prompts: _p, resources: _r, completions: _c, ...capabilities } = description.capabilities;
+    const { prompts: _p, resources: _r, completions: _c, tasks: _t, ...capabilities } = description.capabilities;
     return { ...description, capabilities };
   }
 
