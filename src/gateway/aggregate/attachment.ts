@@ -12,7 +12,7 @@ import {
   type Reply,
 } from "../exchange.ts";
 import type { Hall } from "./aggregate.ts";
-import type { View } from "./filter.ts";
+import { mayUse, type View } from "./filter.ts";
 import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
 import type { Member } from "./member.ts";
@@ -62,7 +62,7 @@ export class AggregateAttachment implements Attachment {
   constructor(
     hall: Hall,
     private readonly view: View,
-    scopes: readonly string[] | undefined,
+    private readonly scopes: readonly string[] | undefined,
     client: Client,
   ) {
     this.sources = new Sources(hall, view, scopes, client, (kinds) => this.listeners.changed(kinds));
@@ -217,13 +217,16 @@ export class AggregateAttachment implements Attachment {
     const owner = ownerOf(uri, menu);
     if (owner) return owner;
     const able = sources.filter(({ offer }) => offer?.description.capabilities["resources"] !== undefined);
-    return able.length === 1 ? able[0]?.member : undefined;
+    const only = able.length === 1 ? able[0]?.member : undefined;
+    return only && mayUse(only, this.scopes) ? only : undefined;
   }
 
   /** Who has spoken of it, if that server is still there. */
   private linked(uri: string): Member | undefined {
     const id = this.links.whose(uri);
-    return id === undefined ? undefined : this.sources.members().find((member) => member.id === id);
+    const member = id === undefined ? undefined : this.sources.members().find((one) => one.id === id);
+    // To be told of it by a tool is not to be allowed more than the tool.
+    return member && mayUse(member, this.scopes) ? member : undefined;
   }
 
   private searched({ tools }: Menu): boolean {

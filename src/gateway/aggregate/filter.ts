@@ -39,18 +39,25 @@ export function mayUse(member: Member, scopes: readonly string[] | undefined): b
 /** Whether they take in this one of its tools, by the name that it has without being renamed. */
 export function mayCall(member: Member, exposed: string, scopes: readonly string[] | undefined): boolean {
   if (mayUse(member, scopes)) return true;
-  // A plain name could be a server's.
-  const patterns = (scopes ?? []).filter((scope) => scope.includes("__") || scope.endsWith("*"));
+  const patterns = (scopes ?? []).filter((scope) => mayMean(scope, member));
   return patterns.some((scope) => (scope.endsWith("*") ? exposed.startsWith(scope.slice(0, -1)) : scope === exposed));
 }
 
 /** Whether anything of it can be reached with these scopes. */
 export function mayMeet(member: Member, scopes: readonly string[] | undefined): boolean {
   if (mayUse(member, scopes)) return true;
-  return (scopes ?? []).some((scope) => {
-    if (!scope.includes("__") && !scope.endsWith("*")) return false;
-    const start = member.prefix === undefined ? "" : `${member.prefix}__`;
-    const wanted = scope.endsWith("*") ? scope.slice(0, -1) : scope;
-    return wanted.startsWith(start) || (scope.endsWith("*") && start.startsWith(wanted));
-  });
+  return (scopes ?? []).some((scope) => mayMean(scope, member));
+}
+
+/** Whether the scope can be for a tool of this member. */
+function mayMean(scope: string, { prefix }: Member): boolean {
+  const isPattern = scope.endsWith("*");
+  // A plain name could be a server's.
+  if (!scope.includes("__") && !isPattern) return false;
+  if (prefix === undefined) return true;
+  const start = `${prefix}__`;
+  const wanted = isPattern ? scope.slice(0, -1) : scope;
+  if (wanted.startsWith(start)) return true;
+  // All that begin so; but all tools of a are none of the server a__b.
+  return isPattern && !wanted.includes("__") && start.startsWith(wanted);
 }
