@@ -7,8 +7,7 @@ export const approve = command({
   define: (program) =>
     program.argument("<name>", "the server").argument("[tool...]", "only these of its tools (default: all)"),
   examples: [
-    ["linkspan inspect files", "what has changed: look at it first"],
-    ["linkspan approve files", "accept all of it"],
+    ["linkspan approve files", "accept all that has changed; linkspan inspect files shows it"],
     ["linkspan approve files read_file", "accept one tool"],
   ],
   options: v.object({}),
