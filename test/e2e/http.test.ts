@@ -11,6 +11,7 @@ import { BINARY } from "../support/binary.ts";
 import { cleanEnv } from "../support/cli.ts";
 import { type CliManager, cliManager } from "../support/cli-manager.ts";
 import { type Issuer, startIssuer } from "../support/issuer.ts";
+import { INSTALL_MS, inspectUrl, installInspector } from "./inspector.ts";
 import { rejection } from "../support/rejection.ts";
 import { until } from "../support/until.ts";
 
@@ -140,6 +141,22 @@ test("200 calls at once from clients of both eras: each gets its own answer", as
   expect(wrong).toEqual([]);
   await Promise.all(clients.map((client) => client.close()));
 });
+
+test(
+  "the official Inspector, over both",
+  async () => {
+    await installInspector();
+    const call = ["--tool-name", "echo", "--tool-arg", "text=seen"];
+    const ways = [
+      { url: `${manager.url}/servers/new/mcp`, transport: "http" as const },
+      { url: `${manager.url}/servers/old/sse`, transport: "sse" as const },
+    ];
+    const given = { token, home: manager.dir };
+    const answers = await Promise.all(ways.map((way) => inspectUrl({ ...way, ...given }, "tools/call", ...call)));
+    expect(answers.map(wordsOf)).toEqual(["seen", "seen"]);
+  },
+  INSTALL_MS,
+);
 
 test("linkspan token: create, use, ls, revoke", async () => {
   const made = await manager.run(["token", "create", "laptop", "--servers", "old", "--expires", "30d"]);

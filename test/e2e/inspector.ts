@@ -49,6 +49,17 @@ export async function inspect(launch: Launch, method: string, ...args: string[])
   return JSON.parse(await run([...program, "--method", method, ...args], { ...launch.env, HOME: dataDir }));
 }
 
+/** The same over HTTP. `home`: where it may write. */
+export async function inspectUrl(
+  { url, transport, token, home }: { url: string; transport: "http" | "sse"; token: string; home: string },
+  method: string,
+  ...args: string[]
+): Promise<Record<string, unknown>> {
+  const header = ["--header", `Authorization: Bearer ${token}`];
+  const program = [process.execPath, PROGRAM, "--cli", url, "--transport", transport, ...header];
+  return JSON.parse(await run([...program, "--method", method, ...args], { ...process.env, HOME: home }));
+}
+
 async function run(command: string[], env: Record<string, string | undefined> = process.env): Promise<string> {
   const child = Bun.spawn(command, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: INSTALL_MS });
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
