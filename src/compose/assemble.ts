@@ -178,10 +178,9 @@ function check(loader: Loader, part: Part, name: string, service: Service, proje
   const absent = (field: string, what: string, key: string) =>
     loader.fail(part, [...path, field], `there is no ${what} ${key} in the file`);
   for (const [other, { required }] of Object.entries(service.depends_on))
-    if (required && !project.services.has(other))
-      if (project.inactive.has(other))
-        loader.fail(part, [...path, "depends_on"], `it depends on ${other}, whose profile is not active`);
-      else absent("depends_on", "service", other);
+    if (project.inactive.has(other)) {
+      if (required) loader.fail(part, [...path, "depends_on"], `it depends on ${other}, whose profile is not active`);
+    } else if (!project.services.has(other)) absent("depends_on", "service", other);
   for (const key of Object.keys(service.networks)) if (!project.networks.has(key)) absent("networks", "network", key);
   for (const { type, source } of service.volumes ?? [])
     if (type === "volume" && source !== undefined && !project.volumes.has(source)) absent("volumes", "volume", source);

@@ -160,7 +160,7 @@ function placeOf(service: Service, name: string, attachment: Attachment): Networ
 
 function labelsOf(project: Project, service: Service, number: number, imageId: string): Record<string, string> {
   const dependsOn = Object.entries(service.depends_on).map(
-    ([name, { condition, restart }]) => `${name}:${condition}:${restart}`,
+    ([name, { condition, restart = false }]) => `${name}:${condition}:${restart}`,
   );
   return {
     [LABELS.project]: project.name,

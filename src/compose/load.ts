@@ -14,7 +14,7 @@ import type { Project, Service } from "./project.ts";
 import { refuse } from "./refused.ts";
 import { document } from "./schema.ts";
 import type { ParsedService } from "./service-schema.ts";
-import { type Finding, type Path, Source } from "./source.ts";
+import { type Finding, isRecord, type Path, Source } from "./source.ts";
 import { readUnit } from "./unit.ts";
 
 const FILES_MAX = 32;
@@ -142,12 +142,15 @@ export class Loader {
     return found;
   }
 
-  /** A file by itself, as it stands: its documents. Undefined where it is none: the findings say why. */
-  parts(file: ComposeText, folder: string | undefined, lookup: Lookup): Part[] | undefined {
+  /**
+   * A file by itself, as it stands: its documents. Undefined where it is none: the findings say why. What is laid over others
+   * may have fields that say nothing.
+   */
+  parts(file: ComposeText, folder: string | undefined, lookup: Lookup, over = false): Part[] | undefined {
     const parts: Part[] = [];
     for (let index = 0, count = 1; index < count; index += 1) {
       const source = new Source(file.path ?? "content", file.text, lookup, index);
-      const part = this.part(source, file.path, folder, lookup);
+      const part = this.part(source, file.path, { folder, lookup, over: over || index > 0 });
       if (!part) return undefined;
       parts.push(part);
       count = source.documents;
@@ -156,12 +159,17 @@ export class Loader {
     return parts;
   }
 
-  private part(source: Source, path: string | undefined, folder: string | undefined, lookup: Lookup): Part | undefined {
+  private part(
+    source: Source,
+    path: string | undefined,
+    { folder, lookup, over }: Pick<Part, "folder" | "lookup"> & { over: boolean },
+  ): Part | undefined {
     this.sources.push(source);
     if (this.sources.length > FILES_MAX) return this.fail({ source }, [], `more than ${FILES_MAX} files`);
     const tree = source.read();
     for (const value of source.used) this.hidden.add(value);
     if (source.findings.length > 0) return undefined;
+    if (over) dropNulls(tree);
     refuse(tree, source, this.request.allowPrivileged);
     const parsed = v.safeParse(document, tree);
     if (parsed.success) return { source, folder, path, lookup, removed: source.removed, document: parsed.output };
@@ -172,4 +180,12 @@ export class Loader {
     );
     return undefined;
   }
+}
+
+/** But for those that take the image's own away. */
+function dropNulls(tree: unknown): void {
+  const services = isRecord(tree) && isRecord(tree["services"]) ? Object.values(tree["services"]) : [];
+  for (const service of services.filter(isRecord))
+    for (const [name, value] of Object.entries(service))
+      if (value === null && name !== "command" && name !== "entrypoint") delete service[name];
 }

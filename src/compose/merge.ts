@@ -85,7 +85,7 @@ export function mergeServices(base: ParsedService, own: ParsedService): ParsedSe
       environment: together(base.environment, own.environment),
       labels: together(base.labels, own.labels),
       networks: mergeAttachments(base.networks, own.networks),
-      depends_on: together(base.depends_on, own.depends_on),
+      depends_on: base.depends_on && own.depends_on ? eachOver(base.depends_on, own.depends_on, mergeDeep) : undefined,
       extra_hosts: together(base.extra_hosts, own.extra_hosts),
       healthcheck: together(base.healthcheck, own.healthcheck),
       build:

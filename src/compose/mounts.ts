@@ -96,7 +96,13 @@ export interface VolumeUse {
   tmpfs?: { size?: number | undefined; mode?: number | undefined } | undefined;
 }
 
-const target = v.pipe(text, v.regex(/^\/[^\0]*$/, "expected an absolute path inside the container"));
+/** Without `..` and a slash at its end, so that one place has one name. */
+const clean = (path: string) => posix.normalize(path).replace(/(?<=.)\/$/, "");
+const target = v.pipe(
+  text,
+  v.regex(/^\/[^\0]*$/, "expected an absolute path inside the container"),
+  v.transform(clean),
+);
 /** Modes of the short form that change nothing for Linux engines, or that an engine takes anyway. */
 const HARMLESS = new Set(["rw", "ro", "nocopy", "cached", "delegated", "consistent", "z", "Z"]);
 
@@ -165,7 +171,7 @@ function volumeOf(line: string): VolumeUse | string {
   return {
     type,
     source: parts.length > 1 ? source : undefined,
-    target: to,
+    target: clean(to),
     read_only: words.includes("ro"),
     nocopy: words.includes("nocopy"),
   };

@@ -14,7 +14,7 @@ export function projectName(
   lookup: Lookup,
 ): string {
   const named = files.map((file) => nameIn(file, lookup)).findLast((name) => name !== undefined);
-  const name = asked ?? lookup("COMPOSE_PROJECT_NAME") ?? named ?? (folder && fromFolder(folder));
+  const name = asked ?? lookup("COMPOSE_PROJECT_NAME") ?? plain(named ?? (folder && basename(folder)));
   if (name !== undefined && NAME.test(name)) return name;
   throw new Fault("invalid", name === undefined ? "the project has no name" : "the project's name is not valid", {
     hint: "Give project_name, or write name: at the top of the file: lower-case letters, digits, - and _.",
@@ -31,9 +31,10 @@ function nameIn({ text }: ComposeText, lookup: Lookup): string | undefined {
   return expanded.ok ? expanded.text : undefined;
 }
 
-function fromFolder(folder: string): string {
-  return basename(folder)
-    .toLowerCase()
+/** As `docker compose` makes a name of whatever a file or a folder is called. */
+function plain(name: string | undefined): string | undefined {
+  return name
+    ?.toLowerCase()
     .replace(/[^a-z0-9_-]/g, "")
     .replace(/^[_-]+/, "");
 }

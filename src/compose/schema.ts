@@ -85,7 +85,7 @@ export interface Include {
 
 export const document = mapping({
   version: v.optional(v.unknown()),
-  name: v.optional(v.pipe(text, v.regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "expected lower-case letters, digits, - and _"))),
+  name: v.optional(v.pipe(text, v.maxLength(256))),
   include: v.optional(v.array(include)),
   services: v.optional(orEmpty(named(service)), {}),
   networks: v.optional(orEmpty(named(orEmpty(network))), {}),

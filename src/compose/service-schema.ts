@@ -55,7 +55,7 @@ export const CONDITIONS = ["service_started", "service_healthy", "service_comple
 export type Condition = (typeof CONDITIONS)[number];
 const dependency = mapping({
   condition: v.optional(v.picklist(CONDITIONS), "service_started"),
-  restart: v.optional(yes, false),
+  restart: v.optional(yes),
   required: v.optional(yes, true),
 });
 export type Dependency = v.InferOutput<typeof dependency>;
@@ -64,10 +64,7 @@ const dependencies = v.union([
     texts,
     v.transform((names) =>
       Object.fromEntries(
-        names.map((name): [string, Dependency] => [
-          name,
-          { condition: "service_started", restart: false, required: true },
-        ]),
+        names.map((name): [string, Dependency] => [name, { condition: "service_started", required: true }]),
       ),
     ),
   ),

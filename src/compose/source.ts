@@ -173,6 +173,9 @@ export class Source {
     if (value instanceof Date || typeof value === "bigint") return String(value);
     // As YAML 1.1 has them, and `docker compose` with it: 0444 is a file's mode.
     if (typeof value === "number" && /^0[0-7]+$/.test(node.source ?? "")) return Number.parseInt(node.source ?? "", 8);
+    // Digits that are more than a number here can hold are somebody's text.
+    if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value))
+      return node.source ?? value;
     if (typeof value !== "string") return value;
     const expanded = interpolate(value, this.lookup);
     if (!expanded.ok) {

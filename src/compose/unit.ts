@@ -18,7 +18,7 @@ interface UnitRequest {
 
 /** Undefined where one of them cannot be read: the findings say why. */
 export async function readUnit(loader: Loader, { files, folder, lookup, above }: UnitRequest) {
-  const all = files.map((file) => loader.parts(file, folder, lookup));
+  const all = files.map((file, index) => loader.parts(file, folder, lookup, index > 0));
   let whole: Part | undefined;
   for (const parts of all) {
     for (const part of parts ?? []) {
@@ -27,8 +27,23 @@ export async function readUnit(loader: Loader, { files, folder, lookup, above }:
     }
   }
   if (!whole || all.includes(undefined)) return undefined;
-  return { ...whole, document: { ...whole.document, services: inherited(whole.document.services, lookup) } };
+  const services = mapValues(inherited(whole.document.services, lookup), (service, name) =>
+    withContext(loader, whole, service, name),
+  );
+  return { ...whole, document: { ...whole.document, services } };
 }
+
+/** Where none of the files says what a build is made from: all of the folder. A text by itself has an inline Dockerfile at most. */
+function withContext(loader: Loader, whole: Part, service: ParsedService, name: string): ParsedService {
+  const { build } = service;
+  if (!build || build.context !== undefined) return service;
+  if (whole.folder !== undefined) return { ...service, build: { ...build, context: whole.folder } };
+  if (build.dockerfile_inline === undefined)
+    loader.fail(whole, ["services", name, "build"], "a text by itself has no folder to build from", WRITE_FIRST);
+  return service;
+}
+
+const WRITE_FIRST = "Use docker_compose_write_file first, and give its file.";
 
 /** Names alone take their value where the file stands, before another includes it. */
 function inherited(services: ParsedDocument["services"], lookup: Lookup): ParsedDocument["services"] {
@@ -142,20 +157,13 @@ function resolvePaths(service: ParsedService, { folder, source }: Part, name: st
   const place = (path: string, field: string): string => {
     if (isAbsolute(path)) return path;
     if (folder !== undefined) return resolve(folder, path);
-    source.find(
-      "invalid",
-      ["services", name, field],
-      "a text by itself has no folder for relative paths",
-      "Use docker_compose_write_file first, and give its file.",
-    );
+    source.find("invalid", ["services", name, field], "a text by itself has no folder for relative paths", WRITE_FIRST);
     return path;
   };
   const { build, volumes, env_file } = service;
-  // A text by itself can still be built from what it says.
-  const inline = build?.dockerfile_inline !== undefined && build.context === undefined && folder === undefined;
   return {
     ...service,
-    ...(build && !inline ? { build: { ...build, context: place(build.context ?? ".", "build") } } : {}),
+    ...(build?.context === undefined ? {} : { build: { ...build, context: place(build.context, "build") } }),
     ...(volumes
       ? {
           volumes: volumes.map((use) =>

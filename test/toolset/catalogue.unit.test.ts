@@ -38,6 +38,8 @@ test("every tool is shown at work, with what is absent, and with what it refuses
       file,
       expect.stringContaining("expectWorked(import.meta.path)"),
     ]);
+  const run = await Bun.file(join(import.meta.dir, "every-tool.test.ts")).text();
+  expect(run).toContain("refusals(session, ENGINE_PROOFS)");
   for (const tool of others) {
     const { absent } = PROOFS[tool.name] ?? { absent: "" };
     // What is absent is well-formed; and where nothing could be, it is said why.
