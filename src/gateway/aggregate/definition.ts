@@ -1,14 +1,12 @@
 /** The definition of a tool: whether it is the same as before, what has changed, what is hidden in it. Pure. */
 import { createHash } from "node:crypto";
+import { DEPTH_MAX } from "../../base/depth.ts";
 import type { Difference } from "../../model/approval.ts";
 import type { Item } from "./offer.ts";
 
 const DIFFERENCES_MAX = 50;
 const VALUE_CHARS_MAX = 500;
 const FINDINGS_MAX = 20;
-/** Deeper than any schema; what is below is compared as a whole. */
-const DEPTH_MAX = 32;
-
 /**
  * Ranges of characters that people do not see and models read. Tab and line ends are left out, as are the joiners U+200C
  * and U+200D, which some languages and many emoji need.

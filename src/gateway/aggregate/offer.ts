@@ -1,6 +1,7 @@
 /** What a server offers: its description and its whole lists, as it says them. */
 import * as v from "valibot";
 import { Deadline } from "../../base/deadline.ts";
+import { isTooDeep } from "../../base/depth.ts";
 import { Fault } from "../../base/fault.ts";
 import { type Attachment, type Client, type Description, type Filter, type Params, RpcFault } from "../exchange.ts";
 
@@ -147,6 +148,8 @@ function itemId(one: unknown, id: Listing["id"]): { id: string; item: Item } | u
   const parsed = v.safeParse(item, one);
   const value = parsed.success ? parsed.output[id] : undefined;
   if (!parsed.success || typeof value !== "string" || value === "" || value.length > ID_CHARS_MAX) return undefined;
+  // Nobody could look for what is hidden in it.
+  if (isTooDeep(one)) return undefined;
   return { id: value, item: parsed.output };
 }
 

@@ -3,6 +3,7 @@
  * It knows nothing of eras. What belongs to no request is dropped: answers that nobody waits for (unknown, repeated, late),
  * progress of what is over.
  */
+import { isTooDeep } from "../../base/depth.ts";
 import { Fault, FAULT_KINDS } from "../../base/fault.ts";
 import type { Exchange, Json, Params, RpcError } from "../exchange.ts";
 import type { Lines } from "./lines.ts";
@@ -97,6 +98,7 @@ export class Conversation {
     const { signal, progress, endless = false } = options;
     const refused = this.refusal(signal, method, endless);
     if (refused) return Promise.reject(refused);
+    if (isTooDeep(params)) return Promise.reject(new Fault("invalid", `${method} is nested too deeply`));
     const id = ++this.lastId;
     const line = requestLine(id, method, progress ? withToken(params, id) : params);
     const tooLarge = this.tooLarge(line);
@@ -113,15 +115,18 @@ export class Conversation {
   }
 
   notify(method: string, params: Params): void {
-    if (!this.over) this.send(noteLine(method, params));
+    if (!this.over && !isTooDeep(params)) this.send(noteLine(method, params));
   }
 
   reply(id: QuestionId, result: Params): void {
+    if (isTooDeep(result))
+      return this.refuse(id, { code: -32603, message: "the client's answer is nested too deeply" });
     if (!this.over) this.send(resultLine(id, result));
   }
 
   refuse(id: QuestionId, error: RpcError): void {
-    if (!this.over) this.send(errorLine(id, error));
+    const { code, message } = error;
+    if (!this.over) this.send(errorLine(id, isTooDeep(error.data) ? { code, message } : error));
   }
 
   /** There is life in what is in flight, though it shows no progress: the server asks, or somebody has answered it. */
@@ -169,8 +174,10 @@ export class Conversation {
         this.take(message.id)?.resolve({ error: message.error });
         return this.retire(message.error);
       case "request":
+        if (isTooDeep(message.params)) return this.refuse(message.id, { code: -32602, message: "nested too deeply" });
         return this.ears.question(message.id, message.method, message.params);
       case "note":
+        if (isTooDeep(message.params)) return;
         if (message.method === "notifications/progress") return this.progress(message.params);
         return this.ears.note(message.method, message.params);
     }

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import type { Deadline } from "../../base/deadline.ts";
+import { isTooDeep } from "../../base/depth.ts";
 import { Fault, isFaultKind } from "../../base/fault.ts";
 import { VERSION } from "../../base/version.ts";
 import type { Client, Description, Era, Params, RpcError } from "../exchange.ts";
@@ -86,7 +87,7 @@ export async function initialize(
   const work = answered("legacy", conversation.call("initialize", params));
   const result = await deadline.race("the server's answer to `initialize`", work);
   const parsed = v.safeParse(initialized, result);
-  if (!parsed.success) throw refusal("legacy", "its answer to `initialize` is not one");
+  if (!parsed.success || isTooDeep(result)) throw refusal("legacy", "its answer to `initialize` is not one");
   const { protocolVersion, serverInfo, instructions } = parsed.output;
   if (!LEGACY_VERSIONS.has(protocolVersion)) {
     throw refusal("legacy", `it wants to speak ${protocolVersion.slice(0, 40)}, which nobody knows`);
@@ -127,7 +128,7 @@ export async function discover(
 
 function discoveryOf(result: unknown): Description {
   const parsed = v.safeParse(discovered, result);
-  if (!parsed.success) throw refusal("modern", "its answer to `server/discover` is not one");
+  if (!parsed.success || isTooDeep(result)) throw refusal("modern", "its answer to `server/discover` is not one");
   const { supportedVersions, capabilities, instructions, _meta } = parsed.output;
   if (!supportedVersions.includes(MODERN_VERSION)) {
     throw refusal("modern", `it speaks ${supportedVersions.slice(0, 8).join(", ").slice(0, 120)}`);

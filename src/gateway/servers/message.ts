@@ -1,4 +1,5 @@
 /** Lines as messages and back. Pure. */
+import { isTooDeep } from "../../base/depth.ts";
 import { Json, type Params, type RpcError } from "../exchange.ts";
 
 /** An id that a server has chosen for a question; our own are numbers. */
@@ -78,6 +79,8 @@ function incoming(value: unknown): Incoming | undefined {
       : undefined;
   }
   if (typeof id !== "number") return undefined;
+  if (isTooDeep(result))
+    return { kind: "error", id, error: { code: -32603, message: "the answer is nested too deeply" } };
   if (isRecord(result)) return { kind: "result", id, result: Json.of(result) };
   return isRecord(error) ? { kind: "error", id, error: rpcError(error) } : undefined;
 }
@@ -86,7 +89,7 @@ function rpcError({ code, message, data }: Record<string, unknown>): RpcError {
   return {
     code: typeof code === "number" ? code : -32603,
     message: typeof message === "string" ? message : "the server gave no reason",
-    ...(data === undefined ? {} : { data }),
+    ...(data === undefined || isTooDeep(data) ? {} : { data }),
   };
 }
 

@@ -201,3 +201,14 @@ test("names that objects have by themselves are names like any other", async () 
   for (const name of odd)
     expect(await rejection(client.get("tools/call", { name: `files__${name}` }))).toMatchObject({ kind: "forbidden" });
 });
+
+test("what is hidden deep in a schema is found, too", async () => {
+  const nested = (depth: number, inside: string) => JSON.parse(`${"[".repeat(depth)}${inside}${"]".repeat(depth)}`);
+  const hiding = tool("hiding", { inputSchema: { type: "object", examples: nested(100, '"\u202e"') } });
+  scene = stage({ files: server(tool("read"), hiding) });
+  const client = scene.client();
+  expect(await client.names()).toEqual(["files__read"]);
+  const { pending } = scene.approvals.view("files", SPEC);
+  expect(pending).toMatchObject([{ tool: "hiding", change: "flagged" }]);
+  expect(pending[0]?.findings.join()).toContain("bidirectional control U+202E");
+});
