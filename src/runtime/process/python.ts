@@ -21,6 +21,7 @@ import {
   Said,
 } from "../pypi/installer.ts";
 import { digest } from "../pypi/ref.ts";
+import { pipSettings } from "../pypi/settings.ts";
 import type { Report } from "../runtime.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { FAMILY_VARIABLE, helperMark, identify } from "./identity.ts";
@@ -131,7 +132,10 @@ async function runInstaller(
   try {
     const answer = join(work, "answer.json");
     const seconds = Math.min(INSTALL_S, Math.ceil(deadline.remainingMs / 1000));
-    const request: PythonRequest = { ...wish, folder, work, answer, seconds, environment: {} };
+    // pip reads this user's settings itself; where they say nothing of patience, ours is shorter than its own.
+    const { PIP_TIMEOUT = "", PIP_RETRIES = "" } = pipSettings(work).environment;
+    const environment = { PIP_TIMEOUT, PIP_RETRIES };
+    const request: PythonRequest = { ...wish, folder, work, answer, seconds, environment };
     await writeFile(join(work, "install.py"), INSTALLER);
     await writeFile(join(work, "request.json"), JSON.stringify(request), { mode: 0o600 });
     const command = [python, "-I", join(work, "install.py"), join(work, "request.json")];

@@ -35,6 +35,8 @@ export function pipSettings(folder: string, env: Environment = process.env): Pip
   }
   const bundle = BUNDLES.map((name) => env[name]).find((path) => path);
   if (bundle !== undefined && !settings.has("cert")) settings.set("cert", bundle);
+  // With none, pip takes an index that cannot be reached for one that has nothing, and does not say why.
+  if (settings.get("retries") === "0") settings.set("retries", "1");
   const environment: Record<string, string> = {};
   const files: PipSettings["files"] = new Map();
   for (const [key, value] of settings) {

@@ -89,6 +89,7 @@ test("pip's settings for a container: files come along, what leads elsewhere sta
       PIP_INDEX_URL: "https://user:secret@env/simple",
       PIP_FIND_LINKS: "/opt/wheels https://links/",
       PIP_DEFAULT_TIMEOUT: "33",
+      PIP_RETRIES: "0",
       PIP_TARGET: "/elsewhere",
       PIP_CONSTRAINT: "/there/is/none",
       https_proxy: "http://proxy:3128",
@@ -99,6 +100,7 @@ test("pip's settings for a container: files come along, what leads elsewhere sta
       PIP_TRUSTED_HOST: "conf",
       PIP_FIND_LINKS: "https://links/",
       PIP_TIMEOUT: "33",
+      PIP_RETRIES: "1",
       PIP_CERT: "/work/cert-ca.pem",
       https_proxy: "http://proxy:3128",
     });

@@ -72,6 +72,8 @@ async function stand(runtime: "docker" | "process", base: string): Promise<Stand
       PIP_TRUSTED_HOST: host,
       PIP_CONFIG_FILE: "/dev/null",
       PIP_FIND_LINKS: "",
+      // Whoever refuses a connection does so again.
+      PIP_RETRIES: "0",
     },
   });
   const end = async () => {
