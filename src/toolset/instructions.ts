@@ -5,7 +5,7 @@ const DOCKER =
 const SERVERS = "Tools for the MCP servers that Linkspan runs in containers: run, look at, call, stop and remove them.";
 
 const CREATE =
-  "Tools that create small MCP servers in containers of their own, change and call them; save-server keeps one for later sessions, all others end with this one.";
+  "Tools that create small MCP servers in containers of their own, change and call them; save-server keeps one for later sessions, all others end with this one; docker_undo brings back what was deleted.";
 
 const INSTRUCTIONS = new Map([
   ["docker", DOCKER],
