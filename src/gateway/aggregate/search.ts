@@ -16,7 +16,9 @@ const query = v.strictObject({
   query: v.pipe(v.string(), v.maxLength(QUERY_CHARS_MAX)),
   limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HITS_MAX)), HITS),
 });
-const call = v.strictObject({ name: v.string(), arguments: v.optional(v.record(v.string(), v.unknown()), {}) });
+/** As it is: a record of valibot's would leave out members called `constructor`. */
+const given = v.custom<Record<string, unknown>>(isRecord, "expected an object");
+const call = v.strictObject({ name: v.string(), arguments: v.optional(given, {}) });
 
 /** What is listed instead of the tools. `servers`: what the tools are about, for who has to decide to look. */
 export function searchTools(servers: readonly string[], count: number): Item[] {
@@ -99,6 +101,10 @@ function shown(tool: Item | undefined): Item[] {
   if (!tool) return [];
   const { name, description, inputSchema } = tool;
   return [{ name, ...(description === undefined ? {} : { description }), inputSchema }];
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function textOf(value: unknown): string {

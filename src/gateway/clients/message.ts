@@ -33,7 +33,7 @@ export const CODE = {
   unsupportedVersion: -32022,
 } as const;
 
-/** A larger integer has lost digits when it is parsed, and would go back as another id. */
+/** A larger integer has lost digits when it is parsed, and would go back as another id; 1e400 as none. */
 const id = v.custom<Id>(
   (value) =>
     typeof value === "string" ||

@@ -28,6 +28,8 @@ export function read(line: string): Incoming[] {
  * only what is one JSON value can be put into another message without saying something else there.
  */
 function readResult(line: string): Incoming | undefined {
+  // Between two values it is white space, but in a stream of events the end of a line.
+  if (line.includes("\r")) return undefined;
   const shape = line.startsWith('{"result":') ? resultFirst(line) : idFirst(line);
   if (!shape) return undefined;
   const result = new Json(shape.text);

@@ -204,6 +204,12 @@ test("the search: two tools instead of all, which find the others and call them 
     arguments: { name: "files__moveFile", arguments: { to: "b" } },
   });
   expect(JSON.parse(called.content[0].text)).toEqual({ name: "moveFile", arguments: { to: "b" } });
+  const named = JSON.parse('{"constructor":1,"prototype":{},"__proto__":[]}');
+  const odd = await client.get("tools/call", {
+    name: "call_tool",
+    arguments: { name: "files__moveFile", arguments: named },
+  });
+  expect(odd.content[0].text).toContain('"arguments":{"constructor":1,"prototype":{},"__proto__":[]}');
   const denied = client.get("tools/call", { name: "call_tool", arguments: { name: "files__delete" } });
   expect(String(await rejection(denied))).toContain("no tool");
   const again = client.get("tools/call", { name: "call_tool", arguments: { name: "call_tool" } });

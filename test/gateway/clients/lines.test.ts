@@ -39,8 +39,10 @@ test("what is no message is answered as such, and harms nothing", async () => {
     [null, -32600],
   ]);
   // JSON.parse would make another id of it.
-  client.send('{"jsonrpc":"2.0","id":12345678901234567890,"method":"ping"}');
-  expect(client.messages.at(-1)).toMatchObject({ id: null, error: { code: -32600 } });
+  for (const id of ["12345678901234567890", "1e400", "-1e400"]) {
+    client.send(`{"jsonrpc":"2.0","id":${id},"method":"ping"}`);
+    expect(client.messages.at(-1)).toMatchObject({ id: null, error: { code: -32600 } });
+  }
   expect((await client.request("ping")).result).toEqual({});
 });
 

@@ -87,3 +87,13 @@ test("answers to ids that are not ours, and what is no message, are nothing", ()
 test("what is sent is one line", () => {
   expect(requestLine(1, "x", { text: "a\nb\u2028" })).not.toContain("\n");
 });
+
+test("white space that ends a line elsewhere is not passed on", () => {
+  for (const line of [
+    '{"jsonrpc":"2.0","id":1,"result":{\r"a":\r"b\\r"}}',
+    '{"result":{\r"a":"b\\r"},"jsonrpc":"2.0","id":1}',
+  ]) {
+    const [message] = read(line);
+    expect(message?.kind === "result" && message.result.text).toBe('{"a":"b\\r"}');
+  }
+});
