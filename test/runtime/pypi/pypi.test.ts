@@ -1,5 +1,7 @@
 /** `pypi:` through the built binary, with an index of our own: which version runs, as whom, and what a failure leaves. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "../../../src/base/deadline.ts";
@@ -97,6 +99,15 @@ async function who({ lone }: Stand, name: string): Promise<Record<string, unknow
   return JSON.parse(JSON.parse(text));
 }
 
+/** As a client's configuration has it: no name, no manager's help. */
+async function byReference(lone: Lone, ref: string): Promise<string> {
+  const client = new Client({ name: "linkspan-test", version: "1" });
+  await client.connect(new StdioClientTransport({ ...lone.front(ref), stderr: "ignore" }));
+  const { content } = await client.callTool({ name: "who", arguments: {} });
+  await client.close();
+  return JSON.stringify(content);
+}
+
 async function refusal({ lone }: Stand, image: string): Promise<string> {
   const name = `bad-${Bun.hash.crc32(image)}`;
   const answer = await lone.api(`/servers/${name}/start`, { method: "POST", body: JSON.stringify({ image }) });
@@ -161,6 +172,7 @@ async function story(place: Stand, wheels: () => number): Promise<void> {
   await lone.open();
   await lone.run("exact", { image: "pypi:hand@1.0.0" });
   expect(await who(place, "exact")).toMatchObject({ version: "1.0.0" });
+  expect(await byReference(lone, "pypi:hand@1.0.0")).toContain("1.0.0");
   await lone.post("/servers/a/start", {});
   expect(await who(place, "a")).toMatchObject({ version: "2.0.0" });
   // What a killed manager was at is ended by the next one.
