@@ -12,7 +12,7 @@ interface Launcher {
   words: string[];
   kind: "npm" | "pypi";
   /** Options that take the next word, and what is to be made of it. */
-  valued: Record<string, "package" | "drop" | "refuse">;
+  valued: Record<string, "package" | "also" | "drop" | "refuse">;
 }
 
 const NPM = {
@@ -27,7 +27,7 @@ const PYPI = {
   "--spec": "package",
   "--python": "drop",
   "-p": "drop",
-  "--with": "refuse",
+  "--with": "also",
   "--with-editable": "refuse",
   "--with-requirements": "refuse",
   "--index-url": "refuse",
@@ -61,17 +61,14 @@ export function launched(making: Making, words: readonly string[], env: Record<s
   if (!launcher) return undefined;
   const { ref, program, args } = packageOf(launcher, words.slice(launcher.words.length), making);
   const bare = ref
-    .replace(/(?<=.)@[^/]*$/, "")
+    .replace(/(?<=.)[@,[][^/]*$/, "")
     .split("/")
     .at(-1);
-  if (program !== undefined && program !== bare) {
-    throw new Refusal(
-      `it runs ${program} of the package ${ref}, which has another name; a reference runs the package's own program`,
-    );
-  }
   making.notes.push("network: egress, because it could reach the outside before; remove the line if it need not");
   const body: Body = {
     image: `${launcher.kind}:${ref}`,
+    // The program that is named like its package needs no name.
+    ...present("command", program === undefined || program === bare ? [] : [program]),
     ...present("args", safeArguments(making, args)),
     ...environment(making, env),
     ...present("volumes", paths(making, args)),
@@ -94,6 +91,8 @@ interface Package {
 
 function packageOf({ kind, valued }: Launcher, words: readonly string[], making: Making): Package {
   let named: string | undefined;
+  const others: string[] = [];
+  const whole = (written: string) => [refOf(kind, written, making), ...others].join(",");
   for (let at = 0; at < words.length; at += 1) {
     const [option = "", attached] = /^(--[^=]+)=(.*)$/s.exec(words[at] ?? "")?.slice(1) ?? [words[at]];
     const meaning = valued[option];
@@ -102,13 +101,12 @@ function packageOf({ kind, valued }: Launcher, words: readonly string[], making:
       const value = attached ?? words[(at += 1)];
       if (meaning === "refuse") throw new Refusal(`${option} cannot be said by a reference`);
       if (meaning === "package") named = value;
+      else if (meaning === "also") others.push(requirement(value ?? ""));
       else making.notes.push(`${option} ${value ?? ""} was left out`);
     } else if (!option.startsWith("-")) {
       const rest = words.slice(at + 1);
       const args = rest[0] === "--" && kind === "npm" ? rest.slice(1) : rest;
-      return named === undefined
-        ? { ref: refOf(kind, option, making), args }
-        : { ref: refOf(kind, named, making), program: option, args };
+      return named === undefined ? { ref: whole(option), args } : { ref: whole(named), program: option, args };
     }
   }
   throw new Refusal("no package is named");
@@ -123,15 +121,21 @@ function refOf(kind: "npm" | "pypi", written: string, making: Making): string {
       throw new Refusal(`${written} is no package of a registry`);
     return written.replace(/@latest$/, "");
   }
-  const [, name, extras, version] =
-    /^([A-Za-z0-9][\w.-]*)(\[[\w,. -]+\])?(?:(?:==|@)([\w.+!-]+))?$/.exec(written) ?? [];
+  const [, name, extras = "", version] =
+    /^([A-Za-z0-9][\w.-]*)(\[[\w,.-]+\])?(?:(?:==|@)([\w.+!-]+))?$/.exec(written) ?? [];
   if (name === undefined) throw new Refusal(`${written} is no package with one version`);
-  if (extras !== undefined) throw new Refusal(`extras such as ${extras} cannot be said by a reference`);
   if (version === undefined || version === "latest") {
     making.notes.push("no version is named: the newest is taken when the server is first made");
-    return name;
+    return `${name}${extras}`;
   }
-  return `${name}@${version}`;
+  return `${name}${extras}@${version}`;
+}
+
+/** What `--with` names beside the package. */
+function requirement(written: string): string {
+  if (/^[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?((~=|==|!=|<=|>=|<|>)[\w.*+!-]+)?(,[\w.<>=!~*+-]+)*$/.test(written))
+    return written;
+  throw new Refusal(`${written} beside the package cannot be said by a reference`);
 }
 
 /** Folders and files of this machine among the arguments: in a container they are there only as volumes. */

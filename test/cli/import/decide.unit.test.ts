@@ -34,6 +34,8 @@ const PACKAGES: [line: string, image: string, args: string[]][] = [
   ["uvx --python 3.12 --from pkg==2 pkg a", "pypi:pkg@2", ["a"]],
   ["uv tool run pkg@latest", "pypi:pkg", []],
   ["pipx run --spec pkg==1.0 pkg", "pypi:pkg@1.0", []],
+  ["uvx --with extra --with mcp<2 pkg@0.1.0", "pypi:pkg@0.1.0,extra,mcp<2", []],
+  ["uvx pkg[cli]", "pypi:pkg[cli]", []],
 ];
 
 test.each(PACKAGES)("%s → %s", (line, image, args) => {
@@ -42,16 +44,22 @@ test.each(PACKAGES)("%s → %s", (line, image, args) => {
   expect(body).toEqual({ image, ...(args.length > 0 ? { args } : {}), network: "egress" });
 });
 
+test.each([
+  ["npx -y -p pkg other-program --flag", "npm:pkg"],
+  ["uvx --from pkg[cli]==2.0 other-program --flag", "pypi:pkg[cli]@2.0"],
+])("%s names a program of the package", (line, image) => {
+  const { body } = become(line.split(" "));
+  expect(body).toEqual({ image, command: ["other-program"], args: ["--flag"], network: "egress" });
+});
+
 const PROCESSES: [line: string, image: string, reason: RegExp][] = [
   ["python3 -m server", "exec:python3", /process of this machine/],
   ["/opt/x/server --stdio", "exec:/opt/x/server", /process of this machine/],
   ["docker mcp gateway run", "exec:docker", /process of this machine/],
   ["npx -y github:me/server", "exec:npx", /no package of a registry/],
-  ["npx -y -p pkg other-program", "exec:npx", /another name/],
   ["npx -c node", "exec:npx", /cannot be said/],
   ["uvx --from git+https://e.example/x pkg", "exec:uvx", /no package of a registry/],
-  ["uvx --with extra pkg", "exec:uvx", /--with cannot be said/],
-  ["uvx pkg[cli]", "exec:uvx", /extras/],
+  ["uvx --with git+https://e.example/x pkg", "exec:uvx", /cannot be said/],
   ["uv run server.py", "exec:uv", /process of this machine/],
 ];
 
