@@ -13,6 +13,11 @@ const USAGE = `Usage: linkspan health [TARGET]
 
 Asks a bridge or a manager whether it is well: exit code 0 if it is, 1 if not, within ${DEADLINE_MS / 1000} s.
 TARGET is the HOST:PORT of a bridge or the URL of a manager (${MANAGER}).
+
+Examples:
+  linkspan health                          # the manager on this machine
+  linkspan health http://127.0.0.1:9000    # one on another port
+  linkspan health 127.0.0.1:5465           # a bridge
 `;
 
 export async function healthMain(argv: string[]): Promise<number> {

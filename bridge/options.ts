@@ -48,6 +48,10 @@ sessions share one.
   --resume-ms N          time that a client whose connection broke has to come back (default ${LIMITS.resumeMs})
   --lease-ms N           end when no owner was heard of for so long; 0 is never (default 0)
   --port-file FILE       write HOST:PORT to FILE once it listens
+
+Examples:
+  linkspan bridge --listen 127.0.0.1:5465 -- node server.js              # for clients on this machine, without a token
+  linkspan bridge --listen 0.0.0.0:5465 --token-file token -- ./server   # for those that have the token
 `;
 
 function whole(name: string, min: number, max: number, byDefault: number) {

@@ -82,6 +82,14 @@ With an image or a package, as in linkspan run:
   --secret K                  like -e K, but the engine never sees it; K=@FILE reads a file (repeatable)
   --network NAME              none, egress (outbound only), or a network's name (default: none)
   -- ARGS                     arguments of the server
+
+Examples:
+  linkspan mcp                                        # all servers as one, with tools of Linkspan itself
+  linkspan mcp files                                  # one server, as it is
+  linkspan mcp --group work                           # a part of them
+  linkspan mcp --toolset docker,servers               # tools for Docker and for MCP servers
+  linkspan mcp --toolset docker --transport http      # the same on http://${HOST}:${PORT}/mcp
+  linkspan mcp -v ~/notes:/data npm:@modelcontextprotocol/server-filesystem -- /data
 `;
 
 /** Options that take a value, under their long name. */

@@ -162,6 +162,11 @@ Options:
 ${[...OPTIONS, { flag: "-h, --help", help: "show this text" }].map(describe).join("\n")}
 
 Options but --background-child can also be given in the environment: LINKSPAN_TCP_PORT=9001.
+
+Examples:
+  linkspan serve                                             # in the foreground; Ctrl-C ends it, servers run on
+  linkspan serve --config linkspan.yaml --port 9000          # another file, another port
+  linkspan serve --budget-containers 10 --budget-memory 4g   # no more than fits
 `;
 
 /** Faults: `usage`, naming the option or the variable. */
@@ -283,5 +288,5 @@ function usage(message: string, hint = "linkspan serve --help lists the options.
 }
 
 function describe({ flag, value, help }: { flag: string; value?: string; help: string }): string {
-  return `  ${`${flag}${value === undefined ? "" : ` ${value}`}`.padEnd(24)}  ${help}`;
+  return `  ${`${flag}${value === undefined ? "" : ` ${value}`}`.padEnd(26)}  ${help}`;
 }
