@@ -14,6 +14,7 @@ export const SUBPROTOCOL = "mcp";
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
 /** Messages of a client that does not read its answers, kept until it does; with more it is cut off. */
 const WAITING_MAX = 64;
+const WAITING_CHARS_MAX = 4 * MCP_BODY_BYTES_MAX;
 /** Between pings; a client that answers none is gone. */
 const IDLE_S = 60;
 /** RFC 6455, 7.4.1. */
@@ -38,7 +39,8 @@ export class SocketChannel {
   private readonly channel: LineChannel;
   private socket: Socket | undefined;
   private paused = false;
-  private waiting: string[] = [];
+  private readonly waiting: string[] = [];
+  private waitingChars = 0;
 
   constructor(
     gateways: Gateways,
@@ -69,8 +71,11 @@ export class SocketChannel {
     const full = this.limits.take(this.caller.principal);
     if (full) return void this.socket?.send(refusalText(full, text));
     if (!this.paused) return this.channel.receive(text);
-    if (this.waiting.length >= WAITING_MAX) return this.socket?.close(CLOSE.tryLater, "answers are not read");
-    this.waiting.push(text);
+    this.waitingChars += text.length;
+    if (this.waiting.push(text) > WAITING_MAX || this.waitingChars > WAITING_CHARS_MAX) {
+      this.waiting.length = 0;
+      this.socket?.close(CLOSE.tryLater, "answers are not read");
+    }
   }
 
   drained(): void {
@@ -98,6 +103,7 @@ export class SocketChannel {
     while (!this.paused) {
       const text = this.waiting.shift();
       if (text === undefined) return;
+      this.waitingChars -= text.length;
       this.channel.receive(text);
     }
   }

@@ -14,6 +14,7 @@ import type { Seal } from "./seal.ts";
 
 /** Changes that a client which does not read is told of later; the oldest are dropped. */
 const LATE_MAX = 256;
+const LATE_CHARS_MAX = 1024 * 1024;
 const BATCH_MAX = 100;
 /** The client has said its last word; what it has asked for is answered within this time. */
 const DRAIN_MS = 30_000;
@@ -46,6 +47,7 @@ export class LineChannel {
   private readonly listening = new Set<AbortController>();
   private readonly batches = new Set<Batch>();
   private readonly late = new Set<string>();
+  private lateChars = 0;
   private full = false;
   private finishing: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
@@ -81,7 +83,7 @@ export class LineChannel {
     this.full = false;
     for (const text of this.late) {
       if (this.full) return;
-      this.late.delete(text);
+      this.forget(text);
       this.write(text);
     }
     if (!this.full) this.options.carrier.resume();
@@ -165,9 +167,16 @@ export class LineChannel {
   private note(text: string, keeps: boolean): void {
     if (!this.full) return this.write(text);
     if (!keeps) return;
+    if (!this.late.has(text)) this.lateChars += text.length;
     this.late.add(text);
-    const [oldest] = this.late.size > LATE_MAX ? this.late : [];
-    if (oldest !== undefined) this.late.delete(oldest);
+    for (const oldest of this.late) {
+      if (this.late.size <= LATE_MAX && this.lateChars <= LATE_CHARS_MAX) return;
+      this.forget(oldest);
+    }
+  }
+
+  private forget(text: string): void {
+    if (this.late.delete(text)) this.lateChars -= text.length;
   }
 
   private write(text: string): void {

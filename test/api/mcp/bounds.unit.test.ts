@@ -3,6 +3,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EventStore } from "../../../src/api/mcp/event-store.ts";
 import { Limits } from "../../../src/api/mcp/limits.ts";
+import { type Socket, SocketChannel } from "../../../src/api/mcp/socket.ts";
+import { seal } from "../../gateway/clients/channel.ts";
+import { FakeUpstream, text } from "../../gateway/clients/fake.ts";
 import { seeded } from "../../support/seed.ts";
 
 describe("the event store", () => {
@@ -75,5 +78,31 @@ describe("limits", () => {
     const limits = new Limits({ rate: 0.1, burst: 1, concurrent: 9 }, () => 0);
     limits.enter("a");
     expect(limits.enter("a")?.data).toEqual({ retryAfterS: 10 });
+  });
+});
+
+describe("a WebSocket whose client does not read", () => {
+  /** How many messages of this size it takes until the client is cut off. */
+  const taken = (chars: number): number => {
+    const upstream = new FakeUpstream("legacy", () => text("legacy", "done"));
+    const gateways = { all: () => upstream, one: () => upstream };
+    const caller = { principal: "p", allow: undefined, readOnly: false, ended: undefined, endsAt: Infinity };
+    const limits = new Limits({ concurrent: 1 });
+    const channel = new SocketChannel(gateways, seal, caller, { kind: "all", group: undefined }, limits, () => {});
+    let code = 0;
+    const socket = { send: () => -1, close: (given: number) => void (code = given) };
+    channel.open(socket as unknown as Socket);
+    // The refusal is the first thing that is not read.
+    channel.message("nonsense");
+    for (let count = 0; count < 1_000; count += 1) {
+      channel.message("x".repeat(chars));
+      if (code !== 0) return count;
+    }
+    return Infinity;
+  };
+
+  test("is kept waiting with 64 messages, and with 16 MiB", () => {
+    expect(taken(10)).toBe(64);
+    expect(taken(4 * 1024 * 1024)).toBe(4);
   });
 });

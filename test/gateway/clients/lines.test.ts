@@ -67,6 +67,21 @@ test("a client that does not read is not read from; it misses progress, and hear
   expect(client.state.paused).toBe(false);
 });
 
+test("of what a client that does not read hears later no more than 1 MiB is kept, the newest of it", async () => {
+  const upstream = new FakeUpstream("legacy", () => text("legacy", "done"));
+  await using client = new RawClient(upstream);
+  await client.initialize();
+  client.writable = false;
+  await client.request("ping");
+  client.messages.length = 0;
+  const data = "x".repeat(100_000);
+  for (let count = 0; count < 100; count++)
+    upstream.clients[0]?.tell?.({ method: "notifications/message", params: { level: "error", count, data } });
+  client.writable = true;
+  client.channel.drained();
+  expect(client.messages.map(({ params }) => params.count)).toEqual([90, 91, 92, 93, 94, 95, 96, 97, 98, 99]);
+});
+
 test("after its last word a client is answered, then the channel ends", async () => {
   const answer = Promise.withResolvers<void>();
   const upstream = new FakeUpstream("legacy", async () => (await answer.promise, text("legacy", "late")));
