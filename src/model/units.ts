@@ -21,10 +21,11 @@ export function parseDuration(input: string): number | undefined {
   return Math.round(Number(match[1]) * (DURATION_UNITS[(match[2] ?? "ms").toLowerCase()] ?? 1));
 }
 
-/** A size between the bounds, given as a number of bytes or as text with a unit. */
-export function byteSize(min: number, max: number) {
+/** A size between the bounds, given as a number of bytes or as text with a unit. `words`: what a JSON Schema of the input says. */
+export function byteSize(min: number, max: number, words = "Such as 512m or 1g; a number is bytes") {
   return v.pipe(
     v.union([v.number(), v.string()]),
+    v.description(words),
     v.transform((input) => (typeof input === "number" ? input : (parseBytes(input) ?? Number.NaN))),
     v.number("expected a size such as 512m, 1g or a number of bytes"),
     v.integer("expected a whole number of bytes"),
@@ -33,10 +34,11 @@ export function byteSize(min: number, max: number) {
   );
 }
 
-/** A duration between the bounds, given as a number of milliseconds or as text with a unit. */
-export function duration(minMs: number, maxMs: number) {
+/** A duration between the bounds, given as a number of milliseconds or as text with a unit. `words`: see above. */
+export function duration(minMs: number, maxMs: number, words = "Such as 30s or 5m; a number is milliseconds") {
   return v.pipe(
     v.union([v.number(), v.string()]),
+    v.description(words),
     v.transform((input) => (typeof input === "number" ? input : (parseDuration(input) ?? Number.NaN))),
     v.number("expected a duration such as 500ms, 30s or 5m"),
     v.minValue(minMs, `expected at least ${minMs} ms`),

@@ -6,10 +6,10 @@ import { parseDuration } from "../model/units.ts";
 export const moment = v.optional(
   v.pipe(
     v.union([v.number(), v.pipe(v.string(), v.maxLength(64))]),
+    v.description("10m (ago), an ISO 8601 time, or unix seconds"),
     v.transform(momentOf),
     v.number("expected 10m (ago), an ISO 8601 time, or unix seconds"),
     v.minValue(0),
-    v.description("10m (ago), an ISO 8601 time, or unix seconds"),
   ),
 );
 

@@ -1,6 +1,7 @@
 /** The catalogue as a whole: names, levels, words, plans, sizes, and what is generated from it. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import * as v from "valibot";
 import { ALL_TOOLS, DOCKER_TOOLS } from "../../src/toolset/catalogue.ts";
 import { actionOf, compactList } from "../../src/toolset/compact.ts";
 import { SERVER_TOOLS } from "../../src/toolset/servers/tools.ts";
@@ -26,6 +27,20 @@ test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
     const { inputSchema, outputSchema } = describe(tool);
     expect(inputSchema.additionalProperties).toBe(false);
     expect(Object.keys(outputSchema.properties).length).toBeGreaterThan(0);
+  },
+);
+
+test.each(ALL_TOOLS.map((tool) => [tool.name, tool] as const))(
+  "%s: what is said of an argument reaches the client",
+  (_, tool) => {
+    const { properties } = describe(tool).inputSchema as { properties: Record<string, { description?: string }> };
+    const { entries } = tool.input as unknown as {
+      entries: Record<string, v.GenericSchema & { wrapped?: v.GenericSchema }>;
+    };
+    for (const [name, entry] of Object.entries(entries)) {
+      const said = v.getDescription(entry) ?? v.getDescription(entry.wrapped ?? entry);
+      expect([name, properties[name]?.description]).toEqual([name, said]);
+    }
   },
 );
 

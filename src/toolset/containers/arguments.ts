@@ -8,17 +8,20 @@ const value = v.pipe(v.string(), v.maxLength(128 * 1024), v.check(noNul, "a NUL 
 const words = v.pipe(v.array(value), v.minLength(1), v.maxLength(1024));
 
 /** A list of words, or a string that is split as a shell would, without anything else that a shell does. */
-export const argv = v.pipe(
-  v.union([words, value]),
-  v.rawTransform<string | string[], string[]>(({ dataset, addIssue, NEVER }) => {
-    if (typeof dataset.value !== "string") return dataset.value;
-    const split = splitWords(dataset.value);
-    if (split && split.length > 0) return split;
-    addIssue({ message: 'a shell\'s operators mean nothing here: write ["sh", "-c", "…"]' });
-    return NEVER;
-  }),
-  v.description('["ls", "-l"], or a string that is split into words; never given to a shell'),
-);
+export const argvAs = (description: string) =>
+  v.pipe(
+    v.union([words, value]),
+    // Before the transformation: a JSON Schema of the input has nothing that comes after it.
+    v.description(description),
+    v.rawTransform<string | string[], string[]>(({ dataset, addIssue, NEVER }) => {
+      if (typeof dataset.value !== "string") return dataset.value;
+      const split = splitWords(dataset.value);
+      if (split && split.length > 0) return split;
+      addIssue({ message: 'a shell\'s operators mean nothing here: write ["sh", "-c", "…"]' });
+      return NEVER;
+    }),
+  );
+export const argv = argvAs('["ls", "-l"], or a string that is split into words; never given to a shell');
 
 /** Undefined where it has an operator, a glob or a comment of a shell. */
 function splitWords(text: string): string[] | undefined {

@@ -23,8 +23,8 @@ export const imageRef = v.pipe(
   v.maxLength(512),
   v.regex(IMAGE_REF, "expected an image such as nginx:1.27"),
 );
-const memory = v.pipe(byteSize(6 * MIB, 1024 * TIB), v.description("Such as 512m or 1g; swap is not added"));
-const cpus = v.pipe(v.number(), v.minValue(0.01), v.maxValue(1024));
+const memory = byteSize(6 * MIB, 1024 * TIB, "Such as 512m or 1g; a number is bytes");
+const cpus = v.pipe(v.number(), v.minValue(0.01), v.maxValue(1024), v.description("Such as 0.5 of one processor"));
 const pids = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000_000));
 const restartPolicy = v.picklist(["no", "on-failure", "always", "unless-stopped"]);
 const network = v.pipe(
@@ -71,7 +71,7 @@ export const containerSpec = {
   labels: v.optional(labels, {}),
   health_check: v.optional(healthCheck),
   ...changeable,
-  mem_limit: v.optional(v.pipe(memory, v.description("Another name of memory"))),
+  mem_limit: v.optional(byteSize(6 * MIB, 1024 * TIB, "Another name of memory")),
   cpu_shares: v.optional(v.pipe(v.number(), v.integer(), v.minValue(2), v.maxValue(262_144))),
   read_only: v.optional(v.pipe(v.boolean(), v.description("Read-only root file system")), false),
   cap_drop: v.optional(v.array(capability), []),

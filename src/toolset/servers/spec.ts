@@ -8,7 +8,7 @@ import { issueFault } from "../../model/issues.ts";
 import { imageRef, name, type ServerBodyInput, serverBody, type Volume } from "../../model/server-spec.ts";
 import { byteSize } from "../../model/units.ts";
 import { requireContained } from "../../safety/definition.ts";
-import { argv, environment, userName, workdir } from "../containers/arguments.ts";
+import { argvAs, environment, userName, workdir } from "../containers/arguments.ts";
 import { allowedPath, mountsOf, requireVolumeName, volumes } from "../mounts.ts";
 import type { ToolCall } from "../tool.ts";
 
@@ -26,8 +26,8 @@ const reference = v.pipe(
 export const serverSpec = {
   image: reference,
   name: v.optional(v.pipe(name, v.description("The last word of the image where absent"))),
-  command: v.optional(v.pipe(argv, v.description("Instead of the image's entrypoint; a list of words, no shell"))),
-  args: v.optional(v.pipe(argv, v.description("What the server gets as arguments"))),
+  command: v.optional(argvAs("Instead of the image's entrypoint; a list of words, no shell")),
+  args: v.optional(argvAs("What the server gets as arguments")),
   environment: v.optional(environment, {}),
   secrets: v.optional(
     v.pipe(
@@ -40,7 +40,7 @@ export const serverSpec = {
   network: v.optional(v.pipe(name, v.description("none, egress (outbound only), or a network's name")), "none"),
   user: v.optional(userName),
   workdir: v.optional(workdir),
-  memory: v.optional(v.pipe(byteSize(6 * MIB, 1024 * GIB), v.description("Such as 512m, which it has where absent"))),
+  memory: v.optional(byteSize(6 * MIB, 1024 * GIB, "Such as 512m, which it has where absent")),
   cpus: v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(1024))),
   pids: v.optional(v.pipe(v.number(), v.integer(), v.minValue(8), v.maxValue(1_000_000))),
   read_only: v.optional(v.pipe(v.boolean(), v.description("Read-only root file system")), true),

@@ -100,7 +100,7 @@ export const serviceFields = {
   init: v.optional(v.pipe(v.boolean(), v.description("A first process that reaps orphans"))),
   cap_drop: v.optional(containerSpec.cap_drop.wrapped),
   restart_policy: v.optional(v.picklist(["none", "on-failure", "any"])),
-  stop_grace_period: v.optional(v.pipe(duration(0, HOUR_MS), v.description("Before a task is killed, such as 10s"))),
+  stop_grace_period: v.optional(duration(0, HOUR_MS, "Before a task is killed, such as 10s")),
   update_config: v.optional(v.pipe(updateConfig, v.description("How changes reach the tasks"))),
 };
 
