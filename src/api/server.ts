@@ -61,6 +61,8 @@ export interface Api {
 const NO_LIMIT_OF_BUN = Number.MAX_SAFE_INTEGER;
 /** A kept connection without a request, and a client that takes this long to send one, seconds. Each holds a descriptor. */
 const IDLE_S = 10;
+const NO_HOST = "the Host header is missing\n";
+const REFUSED = { status: 400, headers: { connection: "close" } };
 /** The status of what has become a WebSocket. */
 const SWITCHING = 101;
 /**
@@ -133,9 +135,13 @@ type Where = { hostname: string; port: number } | { unix: string };
 function serveOn(where: Where, answer: (request: Request, server: Server) => Promise<Response | undefined>): Server {
   const common = {
     maxRequestBodySize: NO_LIMIT_OF_BUN,
+    // Bun's page about an error has our source in it.
+    development: false,
     fetch: async (request: Request, server: Server) => {
       // An answer may take as long as it takes: each route has its own deadline, and streams have none.
       server.timeout(request, 0);
+      // HTTP/1.0 may come without a Host, and then nobody knows whose path this is.
+      if (!URL.canParse(request.url)) return new Response(NO_HOST, REFUSED);
       const response = await answer(request, server);
       if (!response) return undefined;
       // Otherwise a connection without a limit would be kept after it, and its descriptor with it.

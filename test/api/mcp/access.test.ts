@@ -227,3 +227,18 @@ describe("limits", () => {
     expect((await modern(mcp, "tools/list")).status).toBe(200);
   });
 });
+
+test.each(["/mcp", "/servers/files/mcp", "/servers", "*", "http:", "//"])(
+  "a request of HTTP/1.0 for %s without a Host: a short refusal",
+  async (path) => {
+    const { hostname, port } = new URL(mcp.url);
+    const said = Promise.withResolvers<string>();
+    let text = "";
+    const data = (_: unknown, chunk: Buffer) => void (text += chunk);
+    const close = () => said.resolve(text);
+    const socket = await Bun.connect({ hostname, port: Number(port), socket: { data, close } });
+    socket.write(`POST ${path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n`);
+    expect(await said.promise).toStartWith("HTTP/1.1 400 ");
+    expect(text.length).toBeLessThan(500);
+  },
+);
