@@ -60,10 +60,11 @@ export class Part {
     return this.using((attachment) => attachment.listen(filter, hear, signal, ended));
   }
 
-  /** What the session's tools were when it began. Opens it. */
+  /** The session's tools, as it has said last, and at least once. Opens it. */
   async verified(): Promise<Item[]> {
     this.begin();
-    return await (this.firstLook ?? []);
+    const first = await (this.firstLook ?? []);
+    return this.lists.get("tools") ?? first;
   }
 
   notify(note: Note): void {

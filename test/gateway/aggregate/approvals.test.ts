@@ -212,3 +212,21 @@ test("what is hidden deep in a schema is found, too", async () => {
   expect(pending).toMatchObject([{ tool: "hiding", change: "flagged" }]);
   expect(pending[0]?.findings.join()).toContain("bidirectional control U+202E");
 });
+
+test("a tool that changes in the course of a session stays pending, whatever else of the server is called", async () => {
+  const files = server(tool("read"), tool("list"));
+  scene = stage({ files });
+  const client = scene.client();
+  expect(await client.names()).toEqual(["files__read", "files__list"]);
+  await client.get("tools/call", { name: "files__list" });
+  files.tools = [EVIL, tool("list")];
+  files.tell({ method: "notifications/tools/list_changed", params: {} });
+  expect(await client.names()).toEqual(["files__list"]);
+  for (let count = 0; count < 3; count += 1) {
+    await client.get("tools/call", { name: "files__list" });
+    expect(scene.approvals.view("files", SPEC).pending).toMatchObject([{ tool: "read", change: "changed" }]);
+    expect(await client.names()).toEqual(["files__list"]);
+    expect(await rejection(client.get("tools/call", { name: "files__read" }))).toMatchObject({ kind: "forbidden" });
+  }
+  expect(scene.reports).toHaveLength(1);
+});
