@@ -80,7 +80,7 @@ export class Stale extends Error {
 }
 
 export class Eras {
-  private probing: Promise<unknown> | undefined;
+  private probing: { client: Era; work: Promise<unknown> } | undefined;
   private broken: { fault: Fault; at: number } | undefined;
 
   constructor(private readonly options: ErasOptions) {}
@@ -108,13 +108,16 @@ export class Eras {
    * Faults: those of `open`, `server-failed`, `timeout`.
    */
   async find(client: Era, role: LegacyRole): Promise<Process | undefined> {
-    // One at a time: the others want to know the same.
+    // One at a time: the others want to know the same, and each would wait for the same failure after the one before.
     while (this.probing) {
-      await this.probing.catch(() => {});
+      const { client: asking, work } = this.probing;
+      await work.catch((error: unknown) => {
+        if (asking === client) throw error;
+      });
       if (this.for(client)) return undefined;
     }
     const work = this.tryInOrder(client, role);
-    this.probing = work;
+    this.probing = { client, work };
     try {
       return await work;
     } finally {
