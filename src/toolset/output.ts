@@ -45,28 +45,70 @@ export function output<const E extends v.ObjectEntries>(entries: E) {
   });
 }
 
+/** Lists and texts that end with what is newest. */
+const NEWEST_LAST = new Set(["lines", "log", "last_log", "stdout", "stderr"]);
+
 /**
- * The same within so many bytes of JSON: the largest list or text at the top loses its end (a text that ends with what is
- * newest, such as a log, its beginning) until it fits.
+ * The same within so many bytes of JSON, structure and text together, with a word in both on what was left out. `say`: the
+ * text of what is left of the structure.
  */
-export function fit(structured: Record<string, unknown>, bytesMax: number): Record<string, unknown> {
-  if (sizeOf(structured) <= bytesMax) return structured;
+export function bounded<T extends { structured: Record<string, unknown>; text: string }>(
+  outcome: T,
+  bytesMax: number,
+  say: (structured: Record<string, unknown>) => string | undefined,
+): T {
+  const { text } = outcome;
+  if (sizeOf(outcome.structured) + sizeOf(text) <= bytesMax) return outcome;
+  // Both say the same: half for each, unless the text needs less.
+  const room = Math.max(bytesMax - sizeOf(text), Math.ceil(bytesMax / 2));
+  const structured = fit(outcome.structured, room, bytesMax);
+  // Of a list of one long item nothing is left; the text has its beginning and its end.
+  const emptied = Object.entries(structured).some(
+    ([name, value]) => isEmpty(value) && !isEmpty(outcome.structured[name]),
+  );
+  const said = structured === outcome.structured || emptied ? undefined : say(structured);
+  const left = said === undefined ? text : `${said}\n${String(structured[TRUNCATED])}`;
+  return { ...outcome, structured, text: clip(left, bytesMax - sizeOf(structured), bytesMax) };
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+/** A text within so many bytes of JSON: its middle goes, because it begins with what it is and may end with what is newest. */
+export function clip(text: string, room: number, bytesMax = room): string {
+  let clipped = text;
+  for (let keep = Math.min(text.length, room); sizeOf(clipped) > room && keep > 0;) {
+    keep = Math.floor(keep * 0.8);
+    const half = Math.floor(keep / 2);
+    const note = `[Left out: ${text.length - 2 * half} characters. Ask for less, or raise SAFETY_MAX_RESPONSE_BYTES (${bytesMax}).]`;
+    clipped = [text.slice(0, half), note, text.slice(text.length - half)].join("\n").toWellFormed();
+  }
+  return clipped;
+}
+
+/**
+ * The largest list or text at the top loses its end (one that ends with what is newest, such as a log, its beginning)
+ * until the whole has room.
+ */
+function fit(structured: Record<string, unknown>, size: number, bytesMax: number): Record<string, unknown> {
+  if (sizeOf(structured) <= size) return structured;
   const cut = { ...structured };
   const dropped = new Map<string, number>();
-  const room = bytesMax - 512;
+  const room = size - Math.min(512, Math.floor(size / 2));
   while (sizeOf(cut) > room) {
     const [name, value] = largest(cut);
     if (name === undefined) break;
     const length = value.length;
     const keep = Math.floor(length / 2);
-    cut[name] = typeof value === "string" ? value.slice(length - keep) : value.slice(0, keep);
+    cut[name] = NEWEST_LAST.has(name) ? value.slice(length - keep) : value.slice(0, keep);
     dropped.set(name, (dropped.get(name) ?? 0) + length - keep);
     if (keep === 0) break;
   }
   const words = [...dropped].map(([name, count]) => `${count} of ${name}`);
   cut[TRUNCATED] =
     `Left out: ${words.join(", ")}. Ask for less (limit, tail, filters), or raise SAFETY_MAX_RESPONSE_BYTES (${bytesMax}).`;
-  if (sizeOf(cut) <= bytesMax) return cut;
+  if (sizeOf(cut) <= size) return cut;
   throw new Fault("too-large", `the result has more than ${bytesMax} bytes`, {
     hint: "Ask for less, or raise SAFETY_MAX_RESPONSE_BYTES.",
   });

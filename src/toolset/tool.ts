@@ -137,6 +137,8 @@ export interface Outcome {
 interface Bound {
   plan: ((call: ToolCall) => Promise<Plan>) | undefined;
   run(call: ToolCall): Promise<Outcome>;
+  /** The text of a result of which something was left out; undefined where too much was. */
+  say(structured: Record<string, unknown>): string | undefined;
 }
 
 /** Any tool, whatever its types. */
@@ -166,6 +168,10 @@ export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: To
         async run(call) {
           const structured = v.parse(output, await handle(input, call));
           return { structured, text: text(structured), ...(failed?.(structured) ? { isError: true } : {}) };
+        },
+        say(structured) {
+          const left = v.safeParse(output, structured);
+          return left.success ? text(left.output) : undefined;
         },
       };
     },

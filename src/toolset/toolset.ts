@@ -18,7 +18,7 @@ import { judgeTool, requireTool } from "../safety/policy.ts";
 import { withoutSafety } from "../safety/settings.ts";
 import { Owners } from "./belongings.ts";
 import { Confirmations } from "./confirm.ts";
-import { fit } from "./output.ts";
+import { bounded, clip } from "./output.ts";
 import { Recovery } from "./recovery.ts";
 import { findResource } from "./resources/serve.ts";
 import { Watches } from "./resources/watches.ts";
@@ -126,7 +126,8 @@ export class Toolset {
     const work = async () => {
       const found = find();
       const call = this.glance(signal);
-      return this.gate.redaction.text(await this.queued(name, call, () => run(found, call)));
+      const text = this.gate.redaction.text(await this.queued(name, call, () => run(found, call)));
+      return clip(text, this.settings.responseBytesMax);
     };
     return this.written({ who, tool: name, args }, work, () => "allowed");
   }
@@ -257,8 +258,7 @@ export class Toolset {
     }
     await begin();
     const outcome = this.gate.redaction.outcome(await bound.run(confirmed ? { ...call, confirmed } : call));
-    const structured = fit(outcome.structured, this.settings.responseBytesMax);
-    return { kind: "done", outcome: { ...outcome, structured } };
+    return { kind: "done", outcome: bounded(outcome, this.settings.responseBytesMax, bound.say) };
   }
 
   private planOf(found: Tool, plan: ((call: ToolCall) => Promise<Plan>) | undefined, call: ToolCall): Promise<Plan> {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Fault } from "../../src/base/fault.ts";
-import { output } from "../../src/toolset/output.ts";
+import { clip, output } from "../../src/toolset/output.ts";
 import { readSettings } from "../../src/toolset/settings.ts";
 import { type Planned, type Tool, tool } from "../../src/toolset/tool.ts";
 import { type Answer, Toolset } from "../../src/toolset/toolset.ts";
@@ -28,7 +28,7 @@ const look = tool({
   input,
   output: output({ name: v.string(), list: v.array(v.string()) }),
   handle: async ({ name, list }) => ({ name, list: list.map((size) => "x".repeat(size)) }),
-  text: ({ name }) => name,
+  text: ({ name, list }) => [name, ...list].join("\n"),
 });
 const change = tool({
   ...words,
@@ -143,10 +143,37 @@ test("a result stays within the bound and says what was left out", async () => {
   const set = toolset({ SAFETY_MAX_RESPONSE_BYTES: "4096" });
   const answer = await call(set, "docker_look", { name: "a", list: Array.from({ length: 100 }, () => 100) });
   if (answer.kind !== "done") throw new Error("not done");
-  const { structured } = answer.outcome;
-  expect(JSON.stringify(structured).length).toBeLessThanOrEqual(4096);
-  expect(structured.truncated).toMatch(/^Left out: \d+ of list\./);
+  const { structured, text } = answer.outcome;
+  expect(JSON.stringify(structured).length + JSON.stringify(text).length).toBeLessThanOrEqual(4096);
+  expect(structured.truncated).toMatch(/^Left out: \d+ of list\. .*\(4096\)/);
+  // Who only reads the text sees the same.
+  expect(text.split("\n")).toEqual(["a", ...(structured.list as string[]), String(structured.truncated)]);
   expect(v.parse(look.output, structured)).toEqual(structured);
+});
+
+test("of one long item the text has the beginning and the end", async () => {
+  const answer = await call(toolset({ SAFETY_MAX_RESPONSE_BYTES: "4096" }), "docker_look", {
+    name: "a",
+    list: [9_000],
+  });
+  if (answer.kind !== "done") throw new Error("not done");
+  const { structured, text } = answer.outcome;
+  expect(structured.list).toEqual([]);
+  expect(text).toMatch(/^a\nx{1000,}\n\[Left out: \d+ characters\. [^\]]*\]\nx{1000,}$/);
+  expect(JSON.stringify(structured).length + JSON.stringify(text).length).toBeLessThanOrEqual(4096);
+});
+
+test("a text within its room keeps its beginning and its end, whatever characters it has", () => {
+  for (const character of ["x", "\u0001", "\u{1F600}", "\n"]) {
+    const text = `first ${character.repeat(9_000)} last`;
+    const clipped = clip(text, 1_024);
+    expect(Buffer.byteLength(JSON.stringify(clipped))).toBeLessThanOrEqual(1_024);
+    expect(clipped).toMatch(
+      /^first [^]*\[Left out: \d+ characters\. Ask for less, or raise SAFETY_MAX_RESPONSE_BYTES \(1024\)\.\][^]* last$/,
+    );
+    expect(clipped.isWellFormed()).toBe(true);
+  }
+  expect(clip("short", 1_024)).toBe("short");
 });
 
 test("the audit log: who, what, the shape of the arguments, the decision; no values; 0600", async () => {
