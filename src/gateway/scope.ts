@@ -30,6 +30,9 @@ const INVALID_PARAMS = -32602;
 
 /** What a scope of some tools leaves of the methods. */
 const TOOL_METHODS = ["tools/list", "tools/call"];
+/** And what reading leaves of them: nobody knows what a method of a server's own does. */
+const READING =
+  /^(ping|(tools|prompts|resources(\/templates)?|tasks)\/list|tools\/call|prompts\/get|resources\/(read|(un)?subscribe)|tasks\/(get|result|cancel)|completion\/complete|logging\/setLevel)$/;
 
 export function scoped(upstream: Upstream, scope: Scope): Upstream {
   if (scope.tools === undefined && !scope.readOnly) return upstream;
@@ -61,6 +64,9 @@ class ScopedAttachment implements Attachment {
     if (this.scope.tools !== undefined && !TOOL_METHODS.includes(method)) {
       return { kind: "error", error: { code: METHOD_NOT_FOUND, message: "this token is for tools only" } };
     }
+    if (this.scope.readOnly && !READING.test(method)) {
+      return { kind: "error", error: { code: METHOD_NOT_FOUND, message: "this token is for reading only" } };
+    }
     if (method === "tools/list") return this.listed(await this.inner.request(exchange));
     if (method === "tools/call" && !(await this.mayCall(params.name, exchange))) {
       return { kind: "error", error: { code: INVALID_PARAMS, message: "this token allows no tool of that name" } };
@@ -85,7 +91,7 @@ class ScopedAttachment implements Attachment {
   private listed(reply: Reply): Reply {
     if (reply.kind !== "result" || !isRecord(reply.result.value)) return reply;
     const tools = toolsOf(reply.result.value).filter((tool) => this.named(tool.name));
-    this.learn(tools);
+    learn(this.harmless, tools);
     const kept = this.scope.readOnly ? tools.filter(isHarmless) : tools;
     return { ...reply, result: Json.of({ ...reply.result.value, tools: kept }) };
   }
@@ -104,26 +110,27 @@ class ScopedAttachment implements Attachment {
 
   /** Asks for the whole list: the client may never have. */
   private async look({ signal, capabilities }: Exchange): Promise<void> {
-    this.harmless = new Set();
+    const harmless = new Set<string>();
     let cursor: unknown;
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const params = cursor === undefined ? {} : { cursor };
       const reply = await this.inner.request({ method: "tools/list", params, signal, capabilities, rounds: false });
       if (reply.kind === "error") throw new RpcFault(reply.error);
       if (!isRecord(reply.result.value)) break;
-      this.learn(toolsOf(reply.result.value));
+      learn(harmless, toolsOf(reply.result.value));
       cursor = reply.result.value.nextCursor;
       if (cursor === undefined) break;
     }
+    this.harmless = harmless;
     this.lookedAt = performance.now();
   }
+}
 
-  private learn(tools: Params[]): void {
-    for (const tool of tools) {
-      if (typeof tool.name !== "string") continue;
-      if (isHarmless(tool)) this.harmless.add(tool.name);
-      else this.harmless.delete(tool.name);
-    }
+function learn(harmless: Set<string>, tools: Params[]): void {
+  for (const tool of tools) {
+    if (typeof tool.name !== "string") continue;
+    if (isHarmless(tool)) harmless.add(tool.name);
+    else harmless.delete(tool.name);
   }
 }
 

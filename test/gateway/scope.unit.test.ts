@@ -97,3 +97,38 @@ test("a scope of everything is the upstream itself", () => {
   const upstream = new FakeUpstream("modern", () => text("modern", ""));
   expect(scoped(upstream, { tools: undefined, readOnly: false })).toBe(upstream);
 });
+
+test("calls that look at the annotations at the same time do not take them from each other", async () => {
+  const pages: (() => void)[] = [];
+  const upstream = new FakeUpstream("legacy", async ({ method, params }) => {
+    if (method !== "tools/list") return text("legacy", method);
+    await new Promise<void>((resolve) => pages.push(resolve));
+    return result("legacy", params.cursor === "2" ? { tools: [] } : { tools: [tool("read", true)], nextCursor: "2" });
+  });
+  const client = { era: "legacy", principal: "a", info: undefined, capabilities: {} } as const;
+  const attachment = scoped(upstream, { tools: undefined, readOnly: true }).attach(client);
+  const next = async () => {
+    while (pages.length === 0) await Bun.sleep(1);
+    pages.shift()?.();
+    await Bun.sleep(1);
+  };
+  const first = ask(attachment, "tools/call", { name: "read" });
+  await next();
+  const second = ask(attachment, "tools/call", { name: "read" });
+  await next();
+  expect(await first).toMatchObject({ kind: "result" });
+  const third = ask(attachment, "tools/call", { name: "read" });
+  await next();
+  await next();
+  expect(await second).toMatchObject({ kind: "result" });
+  expect(await third).toMatchObject({ kind: "result" });
+});
+
+test("nobody knows what a method of a server's own does: a token for reading does not get to it", async () => {
+  const { attachment, upstream } = open({ tools: undefined, readOnly: true });
+  for (const method of ["vendor/wipe", "tools/install", "resources/delete", "logging/setLevels"])
+    expect(await ask(attachment, method)).toMatchObject({ kind: "error", error: { code: -32601 } });
+  expect(upstream.exchanges).toEqual([]);
+  for (const method of ["prompts/get", "resources/read", "completion/complete", "tasks/get"])
+    expect(await ask(attachment, method)).toMatchObject({ kind: "result" });
+});
