@@ -130,9 +130,9 @@ async function story(place: Stand, wheels: () => number): Promise<void> {
   expect(await who(place, "a")).toMatchObject({ version: "2.0.0", program: "hand", args: ["--flag"], index: [] });
   expect(await who(place, "d")).toMatchObject({ version: "2.0.0" });
   expect(wheels()).toBeLessThanOrEqual(2);
-  await lone.run("one", { image: "pypi:hand@1.0.0" });
-  expect(await who(place, "one")).toMatchObject({ version: "1.0.0" });
   if (isWhole) {
+    await lone.run("one", { image: "pypi:hand@1.0.0" });
+    expect(await who(place, "one")).toMatchObject({ version: "1.0.0" });
     await lone.run("bounds", { image: "pypi:hand@>=1,<2" });
     expect(await who(place, "bounds")).toMatchObject({ version: "1.0.0" });
     await lone.run("narrow", { image: "pypi:wide@1.0,base<2" });
@@ -142,11 +142,11 @@ async function story(place: Stand, wheels: () => number): Promise<void> {
   }
 
   const some: [image: string, words: RegExp][] = [
-    ["pypi:library", /library has no program to run/],
     ["pypi:broken", /there-is-no-such-thing/],
     ["pypi:../hand", /not a reference to a Python package/],
   ];
   const others: typeof some = [
+    ["pypi:library", /library has no program to run/],
     ["pypi:two", /several programs[^]*alpha, beta/],
     ["pypi:compiled", /not-found[^]*compiled[^]*wheels/],
     ["pypi:nothing-of-that-name", /nothing-of-that-name/],
@@ -170,9 +170,9 @@ async function story(place: Stand, wheels: () => number): Promise<void> {
   await index[Symbol.asyncDispose]();
   delete wares.hand;
   await lone.open();
-  await lone.run("exact", { image: "pypi:hand@1.0.0" });
-  expect(await who(place, "exact")).toMatchObject({ version: "1.0.0" });
-  expect(await byReference(lone, "pypi:hand@1.0.0")).toContain("1.0.0");
+  await lone.run("exact", { image: "pypi:hand@2.0.0" });
+  expect(await who(place, "exact")).toMatchObject({ version: "2.0.0" });
+  expect(await byReference(lone, "pypi:hand@2.0.0")).toContain("2.0.0");
   await lone.post("/servers/a/start", {});
   expect(await who(place, "a")).toMatchObject({ version: "2.0.0" });
   // What a killed manager was at is ended by the next one.
@@ -203,16 +203,16 @@ describe("in containers", () => {
       await using place = await stand("docker", base);
       const { requests } = place.index;
       await story(place, () => requests.filter((path) => path.includes("hand-2.0.0")).length);
-      expect(await who(place, "one")).toMatchObject({ uid: 65532, app: false });
+      expect(await who(place, "exact")).toMatchObject({ uid: 65532, app: false });
       const deadline = Deadline.in(30_000);
       const images = await built("hand");
-      expect(images).toHaveLength(2);
+      expect(images).toHaveLength(1);
       for (const id of images) {
         const info = await inspectImage(engine(), id, deadline);
         expect(JSON.stringify(info)).not.toContain(PASSWORD);
         expect(info?.Config?.Labels?.["linkspan.pypi.sha256"]).toMatch(/^[0-9a-f]{64}$/);
       }
-      for (const name of ["library", "broken"]) expect(await built(name), name).toEqual([]);
+      expect(await built("broken")).toEqual([]);
       expect(await installations(place.lone.pid)).toBe(0);
     },
     CASE_MS,
