@@ -1,5 +1,5 @@
 /**
- * Commands inside containers, and their end. The engine has no call that ends one: it goes on when nobody reads its output any
+ * Commands inside containers, and their end. The engine has no call that ends one (moby/moby#9098): it goes on when nobody reads its output any
  * more, and Docker's own client leaves it at that. So each command has a mark in its environment, which what it starts inherits,
  * and whatever has the mark is killed: by a shell of the container as the same user, wherever the engine is; where the image has
  * none, from here, if the engine is this machine's and its processes are ours to kill.

@@ -1,68 +1,54 @@
-/** Where the official plugin is installed, both read a file alike. */
+/** Where the official plugin is installed, it reads the cases of agreement.unit.test.ts as they are read here. */
 import { expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configOf } from "../../src/compose/config.ts";
-import { loadProject } from "../../src/compose/load.ts";
+import { caseNames, inFolder, ours, plain, type Said, storyOf } from "../support/compose-cases.ts";
 
-function plugin(...args: string[]) {
-  return Bun.spawnSync(["docker", "compose", ...args], { stdout: "pipe", stderr: "pipe" });
+/** Older versions read some of them in another way. */
+const SINCE = [5, 6] as const;
+
+const there = Bun.which("docker") !== null;
+const version = there ? Bun.spawnSync(["docker", "compose", "version", "--short"]).stdout.toString().trim() : "";
+const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
+const speaks = major > SINCE[0] || (major === SINCE[0] && minor >= SINCE[1]);
+if (!speaks) {
+  const why = version === "" ? "docker has no compose plugin here" : `the compose plugin is ${version}`;
+  process.on("exit", () => process.stderr.write(`\n!! 1 test was SKIPPED: ${why}\n`));
 }
 
-const there = Bun.which("docker") !== null && plugin("version").success;
-if (!there)
-  process.on("exit", () => process.stderr.write("\n!! 1 test was SKIPPED: docker has no compose plugin here\n"));
-
-const FILE = `
-name: agreed
-services:
-  web:
-    image: web:\${TAG:-1}
-    command: serve --name 'a b'
-    environment: [A=1, B=x=y]
-    ports: ["127.0.0.1:8080:80", "53:53/udp"]
-    volumes: [data:/data:ro]
-    depends_on: { db: { condition: service_healthy } }
-    networks: { default: , back: { aliases: [www] } }
-    labels: { note: "$$5" }
-    restart: on-failure:3
-  db:
-    image: db
-    healthcheck: { test: exit 0, interval: 90s, retries: 3 }
-    stop_grace_period: 1m30s
-    mem_limit: 64m
-    extends: { service: base }
-  base:
-    image: base
-    environment: { FROM: base }
-networks: { back: { internal: true } }
-volumes: { data: }
-`;
-
-/** Without what versions of the plugin write differently: defaults, and what is empty. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value)
-    .filter(([name]) => !["mode", "ipam", "bind", "profiles"].includes(name))
-    .map(([name, inner]): [string, unknown] => [name, plain(inner)])
-    .filter(([, inner]) => inner !== null && JSON.stringify(inner) !== "{}");
-  return Object.fromEntries(entries);
+async function official(name: string): Promise<Said> {
+  const { use = [], env, profiles, name: project, ...files } = await storyOf(name);
+  return inFolder({ env, profiles, ...files }, async (folder) => {
+    const args = [
+      ...use.flatMap((file) => ["-f", join(folder, file)]),
+      ...profiles.flatMap((profile) => ["--profile", profile]),
+      ...(project === undefined ? [] : ["-p", project]),
+    ];
+    const { PATH, HOME, DOCKER_CONFIG } = process.env;
+    const child = Bun.spawn(["docker", "compose", ...args, "config", "--format", "json"], {
+      cwd: folder,
+      env: { PATH, HOME, ...(DOCKER_CONFIG ? { DOCKER_CONFIG } : {}), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [out, error, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    // It is written so that it could be read again.
+    return code === 0 ? { config: JSON.parse(out.replaceAll("$$", "$")) } : { error };
+  });
 }
 
-test.skipIf(!there)("config is what docker compose config says", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "linkspan-test-official-"));
-  try {
-    const path = join(folder, "compose.yaml");
-    await writeFile(path, FILE);
-    const official = plugin("-f", path, "config", "--format", "json");
-    const read = () => Promise.reject(new Error("no other files"));
-    const request = { files: [{ text: FILE }], env: {}, profiles: [], allowPrivileged: false, read };
-    const loaded = await loadProject(request);
-    if (!loaded.ok) throw new Error(JSON.stringify(loaded.findings));
-    expect(plain(configOf(loaded.project))).toEqual(plain(JSON.parse(official.stdout.toString())));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-});
+const AT_ONCE = 8;
+
+test.skipIf(!speaks)(
+  "config is what docker compose config says",
+  async () => {
+    const names = caseNames();
+    while (names.length > 0) {
+      const compared = names.splice(0, AT_ONCE).map(async (name) => {
+        const [wanted, found] = await Promise.all([official(name), ours(await storyOf(name))]);
+        if (wanted.config === undefined) expect([name, found.error]).toEqual([name, expect.any(String)]);
+        else expect([name, found.error ?? plain(found.config)]).toEqual([name, plain(wanted.config)]);
+      });
+      await Promise.all(compared);
+    }
+  },
+  120_000,
+);
