@@ -106,6 +106,8 @@ export class McpEndpoints {
       if (request.method !== "POST") return await this.withoutBody(visit, place.kind);
       if (place.kind === "sse") throw notAllowed("GET");
       body = await readMessages(request);
+      // The first one has been counted in.
+      if (Array.isArray(body)) this.limits.charge(caller.principal, body.length - 1);
       // While it was read.
       if (caller.ended?.aborted)
         throw this.callers.unknown("the bearer token is not valid any more", this.resource(url));

@@ -59,6 +59,11 @@ export class Limits {
     return undefined;
   }
 
+  /** Counts what has come together with a request that was counted: it is let in, and whoever sent it waits afterwards. */
+  charge(principal: string, count: number): void {
+    if (this.options.rate !== undefined) this.account(principal).tokens -= count;
+  }
+
   /** The end of what was counted in. */
   leave(principal: string): void {
     const account = this.accounts.get(principal);

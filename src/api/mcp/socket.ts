@@ -70,6 +70,7 @@ export class SocketChannel {
     if (typeof text !== "string") return this.socket?.close(CLOSE.unsupported, "messages are text");
     const full = this.limits.take(this.caller.principal);
     if (full) return void this.socket?.send(refusalText(full, text));
+    this.limits.charge(this.caller.principal, messagesIn(text) - 1);
     if (!this.paused) return this.channel.receive(text);
     this.waitingChars += text.length;
     if (this.waiting.push(text) > WAITING_MAX || this.waitingChars > WAITING_CHARS_MAX) {
@@ -109,6 +110,17 @@ export class SocketChannel {
   }
 
   private readonly revoked = () => this.socket?.close(CLOSE.policy, "the token is not valid any more");
+}
+
+/** A batch is as many as there are in it. */
+function messagesIn(text: string): number {
+  if (!/^\s*\[/.test(text)) return 1;
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? Math.max(1, value.length) : 1;
+  } catch {
+    return 1;
+  }
 }
 
 /** With the id of the request, if it is one. */

@@ -178,6 +178,17 @@ describe("limits", () => {
     expect((await modern(limited, "tools/list", {}, { token })).status).toBe(200);
   });
 
+  test("a batch is as many requests as there are in it", async () => {
+    await using limited = await startMcp("batches", { limits: { rate: 0.5, burst: 10 } });
+    const headers = await initialize(limited, "2025-03-26");
+    const batch = Array.from({ length: 20 }, (_, id) => call("echo", {}, id));
+    const answers = (await (await post(limited, batch, { headers })).json()) as unknown[];
+    expect(answers).toHaveLength(20);
+    const refused = await post(limited, call("echo"), { headers });
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(20);
+  });
+
   test("requests at once; those that have ended do not count", async () => {
     await using limited = await startMcp("concurrent", { limits: { concurrent: 2 } });
     const calls = [1, 2].map(() => modern(limited, "tools/call", { name: "later" }));
