@@ -70,6 +70,16 @@ test("the help of every command has examples of it", () => {
   expect(without.map(([name]) => name)).toEqual([]);
 });
 
+test("every message that docs/troubleshooting.md explains is one of the program", async () => {
+  const files = [...new Glob("{src,bridge}/**/*.ts").scanSync(ROOT)];
+  const program = (await Promise.all(files.map((file) => Bun.file(join(ROOT, file)).text()))).join("\n");
+  const cells = [...text("docs/troubleshooting.md").matchAll(/^\| ([^|]*) \|/gm)].map(([, cell = ""]) => cell);
+  const messages = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+ [^`]+)`/g)].map(([, message = ""]) => message));
+  expect(messages.length).toBeGreaterThan(20);
+  const parts = messages.flatMap((message) => message.split("…").map((part) => part.trim()));
+  expect(parts.filter((part) => !program.includes(part))).toEqual([]);
+});
+
 /** As GitHub makes them: lower case, hyphens for blanks, without punctuation, numbered when repeated. */
 function anchors(page: string): Set<string> {
   const found = new Set([...prose(page).matchAll(/id="([^"]+)"/g)].map(([, id = ""]) => id));

@@ -16,7 +16,7 @@ export const runServerTool = tool({
   category: "servers",
   title: "Run a server",
   description:
-    "Defines an MCP server from an image or npm:PACKAGE and starts it in a container of its own, with limits and, unless asked otherwise, without network. Its definition stays. A name that is taken is refused: start_server starts what is defined already.",
+    "Defines an MCP server from an image, npm:PACKAGE or pypi:PACKAGE and starts it in a container of its own, with limits and, unless asked otherwise, without network. Its definition stays. A name that is taken is refused: start_server starts what is defined already.",
   level: "moderate",
   time: "long",
   openWorld: true,

@@ -19,8 +19,11 @@ const SOURCE = /^code:/i;
 
 const reference = v.pipe(
   imageRef,
-  v.check((text) => !SOURCE.test(text) || isCodeRef(text), "expected an image or npm:PACKAGE[@VERSION]"),
-  v.description("npm:PACKAGE[@VERSION], or an image such as ghcr.io/me/server:1"),
+  v.check(
+    (text) => !SOURCE.test(text) || isCodeRef(text),
+    "expected an image, npm:PACKAGE[@VERSION] or pypi:PACKAGE[@VERSION]",
+  ),
+  v.description("npm:PACKAGE[@VERSION], pypi:PACKAGE[@VERSION], or an image such as ghcr.io/me/server:1"),
 );
 
 export const serverSpec = {
