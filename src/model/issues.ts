@@ -8,13 +8,18 @@ type Issue = v.BaseIssue<unknown>;
 /** How many findings a problem body lists. */
 const ISSUES_MAX = 10;
 
-export function issueFault(schema: v.GenericSchema, issues: readonly Issue[], where: string): Fault {
+export function issueFault(
+  schema: v.GenericSchema,
+  issues: readonly Issue[],
+  where: string,
+  otherwise?: string,
+): Fault {
   const found = issues.flatMap((issue) => explain(issue, [])).slice(0, ISSUES_MAX);
   const [first = { path: [], message: "not valid", unknown: false }] = found;
   const at = first.path.length > 0 ? ` at ${first.path.join(".")}` : "";
   const known = first.unknown ? similar(first.path.at(-1) ?? "", knownFields(schema, first.path.slice(0, -1))) : [];
   return new Fault("invalid", `${where} is not valid${at}: ${first.message}`, {
-    ...(known.length > 0 ? { hint: `Did you mean ${known.join(" or ")}?` } : {}),
+    hint: known.length > 0 ? `Did you mean ${known.join(" or ")}?` : otherwise,
     data: { issues: found.map(({ path, message }) => ({ path: path.join("."), message })) },
   });
 }

@@ -62,7 +62,7 @@ function categoryTool(category: Category, tools: readonly Tool[]) {
   };
 }
 
-function nameOf(category: Category): string {
+export function nameOf(category: Category): string {
   return OTHERS[category]?.name ?? PREFIX + category;
 }
 
@@ -70,18 +70,43 @@ export function actionOf({ name }: Tool): string {
   return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name;
 }
 
-/** The call that it stands for. Faults: `not-found`, `invalid`. */
+/**
+ * The call that it stands for, whether it is allowed or not: the policy says so then. `offered`: what is proposed instead
+ * of a wrong one. Faults: `not-found`, `invalid`.
+ */
 export function expand(
   tools: readonly Tool[],
+  offered: readonly Tool[],
   name: string,
   args: unknown,
 ): { name: string; args: Record<string, unknown> } {
   const list = tools.filter(({ category }) => nameOf(category) === name);
-  if (list.length === 0) throw new Fault("not-found", `there is no tool ${name}`);
+  if (list.length === 0) {
+    const own = tools.find((one) => one.name === name);
+    throw new Fault("not-found", `there is no tool ${name}`, own ? { hint: whereOf(own) } : {});
+  }
   const parsed = v.safeParse(call, args);
-  if (!parsed.success) throw issueFault(call, parsed.issues, `the input of ${name}`);
-  const { name: full } = find(list, parsed.output.action);
-  return { name: full, args: parsed.output.arguments };
+  if (!parsed.success)
+    throw issueFault(
+      call,
+      parsed.issues,
+      `the input of ${name}`,
+      `An action's own arguments are an object in "arguments".`,
+    );
+  const { action, arguments: own } = parsed.output;
+  const elsewhere = list.some(is(action)) ? undefined : tools.find(is(action));
+  if (elsewhere) throw new Fault("not-found", `${name} has no action ${action}`, { hint: whereOf(elsewhere) });
+  const found =
+    list.find(is(action)) ??
+    find(
+      offered.filter((one) => list.includes(one)),
+      action,
+    );
+  return { name: found.name, args: own };
+}
+
+function whereOf(tool: Tool): string {
+  return `It is {"action": "${actionOf(tool)}"} of ${nameOf(tool.category)}.`;
 }
 
 export function help(tools: readonly Tool[], args: unknown): Outcome {
@@ -96,12 +121,12 @@ export function help(tools: readonly Tool[], args: unknown): Outcome {
 }
 
 function find(tools: readonly Tool[], action: string): Tool {
-  const found = tools.find((one) => actionOf(one) === action || one.name === action);
+  const found = tools.find(is(action));
   if (found) return found;
   const near = similar(action, tools.map(actionOf));
-  throw new Fault(
-    "not-found",
-    `there is no action ${action}`,
-    near.length > 0 ? { hint: `Did you mean ${near.join(" or ")}?` } : {},
-  );
+  throw new Fault("not-found", `there is no action ${action}`, {
+    hint: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "Each tool lists its actions.",
+  });
 }
+
+const is = (action: string) => (tool: Tool) => actionOf(tool) === action || tool.name === action;

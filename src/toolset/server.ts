@@ -10,6 +10,7 @@ import * as v from "valibot";
 import { Fault } from "../base/fault.ts";
 import { VERSION } from "../base/version.ts";
 import { compactList, expand, help, HELP } from "./compact.ts";
+import { CONFIRM_MS } from "./confirm.ts";
 import { describe } from "./describe.ts";
 import { page } from "./output.ts";
 import { complete } from "./complete.ts";
@@ -85,12 +86,14 @@ async function callTool(
   };
   try {
     if (compact && asked === HELP) return done(help(toolset.list(), given));
-    const { name, args } = compact ? expand(toolset.list(), asked, given) : { name: asked, args: given };
+    const { name, args } = compact ? expand(toolset.tools, toolset.list(), asked, given) : { name: asked, args: given };
     const answered = inputResponse(mcpReq.inputResponses, CONFIRM);
     const token = mcpReq.requestState();
     if (answered.kind === "elicit" && (answered.action !== "accept" || answered.content?.[CONFIRM] !== true)) {
       if (typeof token === "string") toolset.decline(token);
-      throw new Fault("cancelled", "nothing was done: the plan was declined");
+      throw new Fault("cancelled", "nothing was done: the plan was declined", {
+        hint: "Do not call it again unless you are asked to.",
+      });
     }
     const confirmed =
       answered.kind === "elicit" && typeof token === "string" ? { ...args, [CONFIRMATION]: token } : args;
@@ -98,7 +101,8 @@ async function callTool(
     if (answer.kind === "ask") return ask(answer, canElicit(server, context));
     return done(answer.outcome);
   } catch (error) {
-    return failure(Fault.from(error));
+    const fault = Fault.from(error);
+    return failure(fault, compact && fault.kind === "invalid" ? `${HELP} tells the arguments.` : undefined);
   }
 }
 
@@ -108,10 +112,11 @@ function done({ structured, text, isError }: Outcome) {
 }
 
 /** The person decides where the client can ask; else the caller, with the token. */
-function ask({ plan, token }: Extract<Answer, { kind: "ask" }>, elicit: boolean) {
+function ask({ plan, token, again }: Extract<Answer, { kind: "ask" }>, elicit: boolean) {
   if (elicit) {
+    const changed = again ? "This was confirmed too late, or what would be done has changed. Now it is:\n\n" : "";
     const question = inputRequired.elicit({
-      message: `${planText(plan)}\n\nDo it?`,
+      message: `${changed}${planText(plan)}\n\nDo it?`,
       requestedSchema: {
         type: "object",
         properties: {
@@ -122,7 +127,10 @@ function ask({ plan, token }: Extract<Answer, { kind: "ask" }>, elicit: boolean)
     });
     return inputRequired({ inputRequests: { [CONFIRM]: question }, requestState: token });
   }
-  const text = `${planText(plan)}\n\nNothing was done yet. To do it, make the same call with ${CONFIRMATION}: "${token}".`;
+  const worthless = again
+    ? `That ${CONFIRMATION} is not for this: it holds once, for ${CONFIRM_MS / 60_000} minutes, for the same arguments and the same plan. The plan now:\n\n`
+    : "";
+  const text = `${worthless}${planText(plan)}\n\nNothing was done yet. If this is what was asked for, make the same call again with "${CONFIRMATION}": "${token}" added to its arguments.`;
   return refusal(text, { kind: "confirmation-required", plan, [CONFIRMATION]: token });
 }
 
@@ -134,9 +142,11 @@ export function planText({ summary, objects }: Plan): string {
   return [summary, ...lines].join("\n");
 }
 
-function failure(fault: Fault) {
+/** `otherwise`: the hint where the fault has none. */
+function failure(fault: Fault, otherwise?: string) {
   const gap = fault.message.includes("\n") ? "\n" : ". ";
-  const text = fault.hint ? `${fault.message}${gap}${fault.hint}` : fault.message;
+  const hint = fault.hint ?? otherwise;
+  const text = hint ? `${fault.message}${gap}${hint}` : fault.message;
   return refusal(text, { ...fault.report() });
 }
 

@@ -49,8 +49,8 @@ interface Beginner extends Caller {
   begin(): Promise<void>;
 }
 
-/** `ask`: nothing was done yet; the same call with this token does it. */
-export type Answer = { kind: "done"; outcome: Outcome } | { kind: "ask"; plan: Plan; token: string };
+/** `ask`: nothing was done yet; the same call with this token does it. `again`: the token that it had is not for that. */
+export type Answer = { kind: "done"; outcome: Outcome } | { kind: "ask"; plan: Plan; token: string; again: boolean };
 
 export class Toolset {
   readonly recovery: Recovery;
@@ -89,12 +89,17 @@ export class Toolset {
 
   /** Whether it is about an engine's containers, as prompts and resources are. */
   get ofEngine(): boolean {
-    return [...this.byName.values()].some(({ category }) => category === "containers");
+    return this.tools.some(({ category }) => category === "containers");
+  }
+
+  /** All of them, allowed or not. */
+  get tools(): Tool[] {
+    return [...this.byName.values()];
   }
 
   /** What may be called, in the catalogue's order. */
   list(): Tool[] {
-    return [...this.byName.values()].filter((tool) => judgeTool(tool, this.settings).allowed);
+    return this.tools.filter((tool) => judgeTool(tool, this.settings).allowed);
   }
 
   /** Faults: `not-found`, `forbidden`, `invalid`, `exhausted`, `timeout`, `cancelled`, and whatever the engine says. */
@@ -253,7 +258,8 @@ export class Toolset {
       const plan = await this.planOf(found, bound.plan, call);
       const wish = { who: `${owner} ${who}`, tool: found.name, args: rest, plan };
       const agreed = typeof token === "string" && this.confirmations.redeem(token, wish);
-      if (!agreed && plan.objects.length > 0) return { kind: "ask", plan, token: this.confirmations.mint(wish) };
+      if (!agreed && plan.objects.length > 0)
+        return { kind: "ask", plan, token: this.confirmations.mint(wish), again: token !== undefined };
       confirmed = plan;
     }
     await begin();

@@ -114,6 +114,8 @@ test("a destructive call asks first; the token holds for that call once, and for
   const asked = async (args: Record<string, unknown>) => {
     const answer = await call(set, "docker_destroy", args);
     if (answer.kind !== "ask") throw new Error("it was done");
+    // A token that is not for this call is told from none.
+    expect(answer.again).toBe("confirmation_token" in args);
     return answer.token;
   };
   const token = await asked({ name: "a" });

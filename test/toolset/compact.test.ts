@@ -48,9 +48,18 @@ test("levels hold in it, a wrong action is told from a right one", async () => {
       .sort(),
   );
   const refused = await session.raw("mcp_servers", { action: "run_server", arguments: { image: "x" } });
-  expect(refused.isError).toBe(true);
+  expect(refused).toMatchObject({ isError: true, structured: { kind: "forbidden" } });
+  expect(refused.text).toContain("SAFETY_ALLOW_MODERATE_OPERATIONS");
   const typo = await session.raw("mcp_servers", { action: "list_server" });
   expect(typo.text).toContain("Did you mean list_servers");
+  const said = async (name: string, args: Record<string, unknown>) => (await session.raw(name, args)).text;
+  expect(await said("docker_containers", { action: "diagnose" })).toContain('{"action": "diagnose"} of docker_system');
+  expect(await said("docker_diagnose", { container_id: "x" })).toContain('{"action": "diagnose"} of docker_system');
+  expect(await said("docker_system", { action: "diagnose", container_id: "x" })).toContain('an object in "arguments"');
+  expect(await said("docker_system", { action: "diagnose", arguments: {} })).toContain(
+    "action_help tells the arguments",
+  );
+  expect(await said("docker_system", { action: "abracadabra" })).toContain("Each tool lists its actions");
 });
 
 /** The same story of a server of its own, by their actions. */

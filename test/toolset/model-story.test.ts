@@ -66,7 +66,8 @@ async function story(form: "full" | "compact"): Promise<void> {
   }
   await done("docker_update_container", { container_id, memory: "256m" });
   await done("docker_start_container", { container_id });
-  await done("docker_wait_container", { container_id, condition: "healthy", timeout: 30 });
+  const waited = await done("docker_wait_container", { container_id, condition: "healthy", timeout: 30 });
+  expect(waited.text).toContain("is running (healthy) after");
   const healed = await inspectContainer(engine(), name, Deadline.in(10_000));
   expect(healed).toMatchObject({ Id: container_id, State: { Health: { Status: "healthy" } } });
   const { findings } = (await done("docker_diagnose", { container_id })).structured;
@@ -79,6 +80,9 @@ async function story(form: "full" | "compact"): Promise<void> {
   expect([asked.isError, asked.structured.kind]).toEqual([true, "confirmation-required"]);
   expect(await inspectContainer(engine(), name, Deadline.in(10_000))).toBeDefined();
   const { confirmation_token } = asked.structured;
+  // A token from somewhere else does nothing, and the answer says why.
+  const wrong = await call("docker_remove_container", { container_id, force: true, confirmation_token: "x" });
+  expect(wrong.text).toContain("confirmation_token is not for this");
   const removed = await done("docker_remove_container", { container_id, force: true, confirmation_token });
   expect(await inspectContainer(engine(), name, Deadline.in(10_000))).toBeUndefined();
 

@@ -28,7 +28,12 @@ export const waitContainerTool = tool({
       TIMEOUT_S,
     ),
   }),
-  output: output({ ...affected, exit_code: v.optional(v.number()), waited_seconds: v.number() }),
+  output: output({
+    ...affected,
+    health: v.optional(v.string()),
+    exit_code: v.optional(v.number()),
+    waited_seconds: v.number(),
+  }),
   example: { container_id: "web", condition: "running", timeout: 10 },
   async handle({ container_id, condition, timeout }, call) {
     const from = performance.now();
@@ -36,9 +41,10 @@ export const waitContainerTool = tool({
     while (true) {
       const info = await findContainer(container_id, call);
       if (reached(info, condition)) {
-        const { Status: state, ExitCode: exit_code } = info.State;
+        const { Status: state, ExitCode: exit_code, Health } = info.State;
+        const more = state === "exited" ? { exit_code } : Health ? { health: Health.Status } : {};
         const waited_seconds = Math.round((performance.now() - from) / 100) / 10;
-        return { id: info.Id, name: nameOf(info), state, waited_seconds, ...(state === "exited" ? { exit_code } : {}) };
+        return { id: info.Id, name: nameOf(info), state, waited_seconds, ...more };
       }
       if (deadline.passed)
         throw new Fault(
@@ -51,8 +57,8 @@ export const waitContainerTool = tool({
       await sleep(Math.min(LOOK_MS, deadline.remainingMs), call.signal);
     }
   },
-  text: ({ name, state, waited_seconds, exit_code }) =>
-    `${name} is ${state}${exit_code === undefined ? "" : ` with exit code ${exit_code}`} after ${waited_seconds} s`,
+  text: ({ name, state, health, waited_seconds, exit_code }) =>
+    `${name} is ${state}${health ? ` (${health})` : ""}${exit_code === undefined ? "" : ` with exit code ${exit_code}`} after ${waited_seconds} s`,
 });
 
 /** Faults: `conflict` where it can never come to that. */
@@ -61,7 +67,7 @@ function reached({ Name, State }: ContainerInfo, condition: (typeof STATES)[numb
   if (condition === "exited") return ended;
   if (ended)
     throw new Fault("conflict", `${Name.slice(1)} has ended with exit code ${State.ExitCode}`, {
-      hint: "docker_container_logs shows what it has written.",
+      hint: "docker_diagnose says why.",
     });
   if (condition === "running" || State.Status !== "running") return State.Status === "running";
   if (!State.Health)

@@ -67,8 +67,13 @@ export function findings({ State, RestartCount, HostConfig }: ContainerFacts): F
     );
   if ((State.Status === "exited" || State.Status === "dead") && !State.OOMKilled && State.Error === "")
     ended(State.ExitCode, problem, remark);
-  if (State.Health?.Status === "unhealthy")
-    problem(unhealthy(State.Health), "Run the check by hand with docker_exec_command.");
+  const up = State.Status === "running";
+  // Of one that has ended the engine says unhealthy as well, whatever the check said.
+  if (State.Health?.Status === "unhealthy" && (up || State.Health.FailingStreak > 0))
+    problem(
+      unhealthy(State.Health),
+      `${up ? "Run" : "docker_start_container starts it; then run"} the check by hand with docker_exec_command.`,
+    );
   if (State.Health?.Status === "starting")
     remark("Its health check has not succeeded yet", "Wait with docker_wait_container.");
   if (State.Status === "created") remark("It was never started", "docker_start_container starts it.");
