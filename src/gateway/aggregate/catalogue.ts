@@ -17,7 +17,7 @@ import type { Member } from "./member.ts";
 import { faultOf, type Kind, KINDS, type Offer, offer, profileOf, surveyed } from "./offer.ts";
 
 /** Files that are kept, and offers in memory; the longest unused go first. */
-const FILES_MAX = 128;
+const FILES_MAX = 1_024;
 const FILE_CHARS_MAX = 8 * 1024 * 1024;
 /** Kinds of clients of one server. */
 const PROFILES_MAX = 4;

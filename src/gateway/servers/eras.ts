@@ -18,7 +18,7 @@ const LEGACY_ONLY_MS = 24 * 3_600_000;
 const VERDICT_MS = 7 * LEGACY_ONLY_MS;
 /** A server that has just taken neither era is not started again for so long. */
 const BROKEN_MS = 5_000;
-const VERDICTS_MAX = 256;
+const VERDICTS_MAX = 1_024;
 
 interface Verdict {
   legacy?: Description | "no";

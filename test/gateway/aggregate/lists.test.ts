@@ -263,3 +263,19 @@ test("what a server says wrongly harms nobody: no list, nameless tools, endless 
   expect(names.filter((name) => !name.startsWith("endless"))).toEqual(["odd__fine", "good__x"]);
   expect(pages).toBeLessThan(500);
 });
+
+test("300 servers are looked at once each, and known from then on", async () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 300 }, (_, index) => [`s${index}`, server({ tools: [tool("one")] })]),
+  );
+  const specs = Object.fromEntries(Object.keys(many).map((name) => [name, name.padStart(8, "0")]));
+  scene = stage({}, { patienceMs: 10_000 });
+  scene.set(many, specs);
+  const client = scene.client();
+  for (let count = 0; count < 2; count += 1) {
+    const { tools, _meta } = await client.get("tools/list");
+    expect(tools).toHaveLength(300);
+    expect(_meta["linkspan/absent"]).toBeUndefined();
+  }
+  expect(Object.values(many).filter(({ sessions }) => sessions !== 1)).toEqual([]);
+});
