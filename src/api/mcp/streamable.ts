@@ -1,4 +1,5 @@
 /** Streamable HTTP of both eras on one path: POST by the message's era; GET and DELETE are of legacy sessions. */
+import { Fault } from "../../base/fault.ts";
 import type { Gateways } from "../../gateway/exchange.ts";
 import type { Message } from "../../gateway/clients/message.ts";
 import { ModernDoor } from "../../gateway/clients/modern.ts";
@@ -11,7 +12,7 @@ import { HttpSession } from "./session.ts";
 import { SessionRegistry } from "./sessions.ts";
 import { openTarget, type Target, targetKey } from "./targets.ts";
 
-/** Doors of the modern era: one for each path and scope; the ones not used for longest are closed beyond so many. */
+/** Doors of the modern era: one for each path and scope; beyond so many the one not used for longest makes room. */
 const DOORS_MAX = 256;
 
 export interface StreamableOptions {
@@ -130,15 +131,19 @@ export class Streamable {
       this.doors.set(key, found);
       return found;
     }
+    if (this.doors.size >= DOORS_MAX) this.makeRoom();
     const { seal, gateways, inFlightMax } = this.options;
     const made = new ModernDoor(openTarget(gateways, target, caller), { seal, name, inFlightMax });
     this.doors.set(key, made);
-    const [oldest] = this.doors;
-    if (this.doors.size > DOORS_MAX && oldest) {
-      this.doors.delete(oldest[0]);
-      void oldest[1].close();
-    }
     return made;
+  }
+
+  /** Whoever listens behind a door would hear nothing any more. Fault: `exhausted`. */
+  private makeRoom(): void {
+    const oldest = [...this.doors].find(([, door]) => !door.inUse);
+    if (!oldest) throw new Fault("exhausted", `clients of ${DOORS_MAX} different scopes are being served already`);
+    this.doors.delete(oldest[0]);
+    void oldest[1].close();
   }
 }
 

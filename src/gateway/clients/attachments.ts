@@ -57,6 +57,11 @@ export class Attachments {
     };
   }
 
+  /** Somebody waits for something. */
+  get inUse(): boolean {
+    return [...this.held.values()].some(({ inUse }) => inUse > 0);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.held].map(([principal, held]) => this.drop(principal, held)));
   }

@@ -55,6 +55,11 @@ export class ModernDoor {
     }
   }
 
+  /** Something is asked for, listened to, or waits between two rounds. */
+  get inUse(): boolean {
+    return this.attachments.inUse || this.rounds.waiting > 0;
+  }
+
   /** Ends what waits between two rounds, and lets go of the upstream. */
   async close(): Promise<void> {
     this.rounds.close();

@@ -42,6 +42,11 @@ export class Rounds {
     private readonly upstream: string,
   ) {}
 
+  /** Calls between two rounds. */
+  get waiting(): number {
+    return this.suspended.size;
+  }
+
   close(): void {
     this.suspended.close();
   }

@@ -6,6 +6,10 @@ import { Limits } from "../../../src/api/mcp/limits.ts";
 import { type Socket, SocketChannel } from "../../../src/api/mcp/socket.ts";
 import { seal } from "../../gateway/clients/channel.ts";
 import { FakeUpstream, text } from "../../gateway/clients/fake.ts";
+import { Streamable } from "../../../src/api/mcp/streamable.ts";
+import type { Selection, Upstream } from "../../../src/gateway/exchange.ts";
+import { readMessage } from "../../../src/gateway/clients/message.ts";
+import { META } from "./support.ts";
 import { seeded } from "../../support/seed.ts";
 
 describe("the event store", () => {
@@ -105,4 +109,37 @@ describe("a WebSocket whose client does not read", () => {
     expect(taken(10)).toBe(64);
     expect(taken(4 * 1024 * 1024)).toBe(4);
   });
+});
+
+test("clients of 300 different scopes: whoever listens or waits is not shut out by the others", async () => {
+  const closed: string[] = [];
+  const release = Promise.withResolvers<void>();
+  const waiting = async () => (await release.promise, text("legacy", "in the end"));
+  const all = ({ allow }: Selection): Upstream => {
+    const fake = new FakeUpstream("legacy", (exchange) =>
+      allow?.[0] === "s0" ? waiting() : text("legacy", exchange.method),
+    );
+    const attach: Upstream["attach"] = (client) => ({
+      ...fake.attach(client),
+      close: async () => void closed.push(String(allow?.[0])),
+    });
+    return { attach };
+  };
+  const gateways = { all, one: () => all({}) };
+  const ending = new AbortController().signal;
+  const streamable = new Streamable({ gateways, seal, inFlightMax: 64, ending });
+  const ask = (scope: string) => {
+    const message = readMessage({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta: META } });
+    const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" };
+    const request = new Request("http://localhost/mcp", { method: "POST", headers });
+    const caller = { principal: scope, allow: [scope], readOnly: false, ended: undefined, endsAt: Infinity };
+    return streamable.post({ request, caller, target: { kind: "all", group: undefined }, onDone: () => {} }, message);
+  };
+  const first = ask("s0");
+  for (let index = 1; index <= 300; index += 1) expect((await ask(`s${index}`)).status).toBe(200);
+  expect(closed).toHaveLength(45);
+  expect(closed).not.toContain("s0");
+  release.resolve();
+  expect(await (await first).text()).toContain("in the end");
+  await streamable.close();
 });
