@@ -12,6 +12,7 @@ import { VERSION } from "../base/version.ts";
 import { compactList, expand, help, HELP } from "./compact.ts";
 import { CONFIRM_MS } from "./confirm.ts";
 import { describe } from "./describe.ts";
+import { sentences } from "./hints.ts";
 import { page } from "./output.ts";
 import { complete } from "./complete.ts";
 import { servePrompts } from "./prompts/serve.ts";
@@ -144,10 +145,7 @@ export function planText({ summary, objects }: Plan): string {
 
 /** `otherwise`: the hint where the fault has none. */
 function failure(fault: Fault, otherwise?: string) {
-  const gap = fault.message.includes("\n") ? "\n" : ". ";
-  const hint = fault.hint ?? otherwise;
-  const text = hint ? `${fault.message}${gap}${hint}` : fault.message;
-  return refusal(text, { ...fault.report() });
+  return refusal(sentences(fault.message, fault.hint ?? otherwise), { ...fault.report() });
 }
 
 /**

@@ -19,6 +19,7 @@ import { withoutSafety } from "../safety/settings.ts";
 import { Owners } from "./belongings.ts";
 import { Confirmations } from "./confirm.ts";
 import { bounded, clip } from "./output.ts";
+import { withNext } from "./hints.ts";
 import { Recovery } from "./recovery.ts";
 import { findResource } from "./resources/serve.ts";
 import { Watches } from "./resources/watches.ts";
@@ -142,7 +143,8 @@ export class Toolset {
     try {
       return await this.gate.written(wish, work, decide);
     } catch (error) {
-      throw this.gate.redaction.fault(error);
+      const fault = this.gate.redaction.fault(error);
+      throw this.ofEngine ? withNext(fault) : fault;
     }
   }
 

@@ -137,6 +137,23 @@ engineTest("ports are on loopback; create does not start; a start that fails lea
   expect((await session.call("docker_inspect_container", { container_id: broken })).structured.kind).toBe("not-found");
 });
 
+engineTest("what does not run is said with what to do next", async () => {
+  await using session = await toolsetClient();
+  const container_id = named("idle");
+  const spec = { image: await image(), name: container_id, ...busybox("true"), network: "none" };
+  expect((await session.call("docker_create_container", spec)).isError).toBeUndefined();
+  for (const [tool, args] of [
+    ["docker_container_stats", {}],
+    ["docker_container_top", {}],
+    ["docker_exec_command", { command: "true" }],
+  ] as const) {
+    const { isError, text } = await session.call(tool, { container_id, ...args });
+    expect([tool, isError, text]).toEqual([tool, true, expect.stringContaining("docker_start_container starts it.")]);
+  }
+  const taken = await session.call("docker_create_container", spec);
+  expect(taken.text).toContain("docker_rename_container");
+});
+
 engineTest("what does not exist is said with what to do next", async () => {
   await using session = await toolsetClient();
   const container_id = `${prefix}-nothing`;

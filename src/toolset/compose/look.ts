@@ -66,7 +66,9 @@ export const composePsTool = tool({
   },
   text: ({ containers, total }) =>
     [
-      `${total} containers`,
+      total === 0
+        ? "No containers. Without project_name, docker_compose_ps shows all projects."
+        : `${total} containers`,
       ...containers.map(
         ({ project, service, name, image, state }) => `${project}  ${service}  ${name}  ${image}  ${state}`,
       ),

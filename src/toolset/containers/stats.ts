@@ -1,8 +1,9 @@
 import * as v from "valibot";
+import { Fault } from "../../base/fault.ts";
 import { type ContainerStats, containerStats } from "../../docker/stats.ts";
 import { output } from "../output.ts";
 import { tool } from "../tool.ts";
-import { containerId, findContainer } from "./common.ts";
+import { containerId, findContainer, nameOf } from "./common.ts";
 
 const SAMPLES = 5;
 const SAMPLES_MAX = 30;
@@ -31,7 +32,13 @@ export const containerStatsTool = tool({
   output: output({ samples: v.array(sample) }),
   example: { container_id: "web" },
   async handle({ container_id, stream, samples }, call) {
-    const { Id } = await findContainer(container_id, call);
+    const info = await findContainer(container_id, call);
+    const { Id, State } = info;
+    // The engine answers with zeros.
+    if (State.Status === "exited" || State.Status === "created" || State.Status === "dead")
+      throw new Fault("conflict", `${nameOf(info)} does not run: it is ${State.Status}`, {
+        hint: "docker_start_container starts it.",
+      });
     const engine = await call.engine();
     const taken: v.InferOutput<typeof sample>[] = [];
     const total = stream ? samples : 1;
