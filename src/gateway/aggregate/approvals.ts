@@ -26,13 +26,18 @@ export const INSTRUCTIONS = "(instructions)";
 
 const change = v.picklist(["changed", "added", "flagged"]);
 const item = v.record(v.string(), v.unknown());
+/** By the names of tools. Valibot's own records leave out what is called `constructor` or the like. */
+const byTool = <T extends v.GenericSchema>(of: T) =>
+  v.custom<Record<string, v.InferOutput<T>>>(
+    (value) => typeof value === "object" && value !== null && Object.values(value).every((one) => v.is(of, one)),
+  );
 const record = v.strictObject({
   version: v.literal(1),
   spec: v.string(),
   /** Kinds of clients for whom it was asked: what it shows only to a new kind is no change. */
   profiles: v.array(v.string()),
-  accepted: v.record(v.string(), v.object({ hashes: v.array(v.string()), last: item })),
-  pending: v.record(v.string(), v.object({ hash: v.string(), now: item, change })),
+  accepted: byTool(v.object({ hashes: v.array(v.string()), last: item })),
+  pending: byTool(v.object({ hash: v.string(), now: item, change })),
 });
 type Record_ = v.InferOutput<typeof record>;
 

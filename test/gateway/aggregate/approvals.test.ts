@@ -230,3 +230,19 @@ test("a tool that changes in the course of a session stays pending, whatever els
   }
   expect(scene.reports).toHaveLength(1);
 });
+
+test("tools with such names stay accepted, or pending, under the next manager", async () => {
+  const names = ["constructor", "prototype", "__proto__"];
+  const files = server(...names.map((name) => tool(name)));
+  scene = stage({ files });
+  expect(await scene.client().names()).toEqual(names.map((name) => `files__${name}`));
+  const next = scene.again();
+  const client = next.client();
+  await client.names();
+  await client.get("tools/call", { name: "files__constructor" });
+  expect(next.approvals.view("files", SPEC)).toMatchObject({ accepted: 3, pending: [] });
+  files.tools = names.map((name) => tool(name, { description: "Something else" }));
+  files.tell({ method: "notifications/tools/list_changed", params: {} });
+  expect(await client.names()).toEqual([]);
+  expect(scene.again().approvals.view("files", SPEC).pending).toHaveLength(3);
+});
