@@ -13,11 +13,12 @@ const USAGE = `Usage: linkspan health [TARGET]
 
 Asks a bridge or a manager whether it is well: exit code 0 if it is, 1 if not, within ${DEADLINE_MS / 1000} s.
 TARGET is the HOST:PORT of a bridge or the URL of a manager (${MANAGER}).
+A bridge that wants a token answers only on its own loopback address.
 
 Examples:
   linkspan health                          # the manager on this machine
   linkspan health http://127.0.0.1:9000    # one on another port
-  linkspan health 127.0.0.1:5465           # a bridge
+  linkspan health 127.0.0.1:5465           # a bridge of this machine
 `;
 
 export async function healthMain(argv: string[]): Promise<number> {

@@ -13,7 +13,7 @@ export function brokenFault(error: unknown, what: string): Fault {
   const message = stderr === "" ? `${what}: ${reason}` : `${what}: ${reason}\n${stderr}`;
   return new Fault("server-failed", message, {
     cause: error,
-    hint: "Mend the code and make the same call again; nothing of it is running.",
+    hint: "Mend the code and make the same call again; nothing of this code is running.",
     data: { stderr, ...(typeof fault.data?.code === "number" ? { exitCode: fault.data.code } : {}) },
   });
 }
@@ -23,6 +23,13 @@ export function silentFault(waitedMs: number): Fault {
   return new Fault("server-failed", `the server did not answer initialize within ${Math.round(waitedMs / 1000)} s`, {
     hint: "It has to speak MCP on standard input and output, and to write nothing else there. Nothing of it is running.",
   });
+}
+
+/** A change that failed: the server that it was for is as it was. */
+export function unchangedFault(error: unknown): Fault {
+  const { kind, message, hint, data } = Fault.from(error);
+  const kept = "The server serves on as it was.";
+  return new Fault(kind, message, { cause: error, hint: hint === undefined ? kept : `${hint} ${kept}`, data });
 }
 
 function stderrOf(data: Record<string, unknown> | undefined): string {

@@ -4,7 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { similar } from "../base/similar.ts";
 import type { McpClient } from "../gateway/client.ts";
 import type { ToolResult, ToolView } from "../model/rest.ts";
-import { brokenFault } from "./broken.ts";
+import { brokenFault, unchangedFault } from "./broken.ts";
 import { Connection, type Report } from "./connection.ts";
 import { type Saved, SavedServers } from "./saved.ts";
 import { type Language, prepareRun, pythonBase, type Source, versionsOf } from "./source.ts";
@@ -91,7 +91,9 @@ export class Workshop {
       // The same packages stay the same versions.
       ...(dependencies || before.source.lock === undefined ? {} : { lock: before.source.lock }),
     };
-    const { connection, tools } = await this.start(source, work);
+    const { connection, tools } = await this.start(source, work).catch((error: unknown) => {
+      throw unchangedFault(error);
+    });
     const now = this.servers.get(id);
     if (now !== before) {
       await connection.close();

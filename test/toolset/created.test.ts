@@ -112,6 +112,7 @@ engineTest(
     const broken = await session.call("update-server", { serverId, code: "let a: number = 1;\nlet b = ;\n" });
     expect(broken).toMatchObject({ isError: true, structured: { kind: "server-failed" } });
     expect(broken.text).toContain("server.ts:2:");
+    expect(broken.text).toContain("The server serves on as it was.");
     expect((await say(session, serverId)).text).toBe("hello you");
     expect(await containersOf(dataDir)).toHaveLength(1);
 
