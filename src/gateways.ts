@@ -9,6 +9,7 @@ import { Approvals } from "./gateway/aggregate/approvals.ts";
 import { Catalogue } from "./gateway/aggregate/catalogue.ts";
 import { toolsetId, type View } from "./gateway/aggregate/filter.ts";
 import type { Member, Roster } from "./gateway/aggregate/member.ts";
+import { approved } from "./gateway/approved.ts";
 import type { Gateways, Selection, Upstream } from "./gateway/exchange.ts";
 import { type Doors, openSession } from "./gateway/open-session.ts";
 import { Verdicts } from "./gateway/servers/eras.ts";
@@ -56,7 +57,8 @@ export function openGateways({ manager, host, section, log, env, door }: Gateway
       // Unknown ones are refused now; each client gets the server as it is defined when it comes.
       const named = () => servers.named(manager.server(server).name);
       named();
-      return { attach: (client) => named().attach(client) };
+      const spec = () => manager.definitions().find(({ name }) => name === server)?.hash;
+      return approved({ attach: (client) => named().attach(client) }, approvals, server, spec);
     },
     async [Symbol.asyncDispose]() {
       over.abort();

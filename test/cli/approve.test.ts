@@ -22,10 +22,10 @@ test("it is held back, shown, and served again when it is approved", async () =>
   const args = ["run", join(import.meta.dir, "../fixtures/tools-of-file.ts"), file];
   const servers = { files: { image: `exec:${process.execPath}`, args } };
   await using manager = await cliManager("approve", "process", { servers });
-  const connect = async () => {
+  const connect = async (...words: string[]) => {
     const client = new Client({ name: "test", version: "1" });
     const env = Object.fromEntries(Object.entries(cleanEnv(manager.env)).map(([key, value]) => [key, value ?? ""]));
-    await client.connect(new StdioClientTransport({ command: BINARY, args: ["mcp"], env, stderr: "ignore" }));
+    await client.connect(new StdioClientTransport({ command: BINARY, args: ["mcp", ...words], env, stderr: "ignore" }));
     return client;
   };
   const names = async (client: Client) =>
@@ -44,6 +44,10 @@ test("it is held back, shown, and served again when it is approved", async () =>
   const refused = String(await rejection(second.callTool({ name: "files__read" })));
   expect(refused).toContain("held back");
   expect(await names(second)).toEqual(["files__list"]);
+  const alone = await connect("files", "--translate");
+  expect((await alone.listTools()).tools.map(({ name }) => name)).toEqual(["list"]);
+  expect(String(await rejection(alone.callTool({ name: "read" })))).toContain("linkspan approve files");
+  await alone.close();
   const shown = await manager.run(["inspect", "files"]);
   expect(shown.out).toContain("linkspan approve files");
   expect(shown.out).toContain('- "Reads a file"');

@@ -50,8 +50,12 @@ export interface ApprovalRules {
 /** What of an offer is words for a model. */
 export interface Words {
   instructions: string | undefined;
-  tools: readonly Item[];
+  /** Undefined: nobody has asked for them yet, so that this is not the first use. */
+  tools: readonly Item[] | undefined;
 }
+
+/** Whose words they are. */
+export type Speaker = Pick<Member, "name" | "own" | "spec">;
 
 export class Approvals {
   /** Another one means that what is held back may be another. */
@@ -67,33 +71,35 @@ export class Approvals {
     private readonly report: (server: string, message: string) => void = () => {},
   ) {}
 
-  policyOf({ name, own }: Pick<Member, "name" | "own">): ApprovalPolicy {
+  policyOf({ name, own }: Pick<Speaker, "name" | "own">): ApprovalPolicy {
     return own ? "off" : (this.rules.servers[name] ?? this.rules.policy);
   }
 
   /** Takes note of what the server offers now, and says which tools are to be held back. Never throws. */
-  held(member: Member, profile: string, { instructions, tools }: Words): ReadonlySet<string> {
+  held(member: Speaker, profile: string, { instructions, tools }: Words): ReadonlySet<string> {
     const policy = this.policyOf(member);
     if (policy === "off") return NONE;
-    const entry = this.entryOf(member);
-    const first = !entry.profiles.includes(profile);
+    const known = this.entryOf(member);
+    const first = !known.profiles.includes(profile);
+    const isUse = !first || tools !== undefined;
+    const entry = isUse ? known : structuredClone(known);
     const news: string[] = [];
-    const seen = new Map(tools.map((tool) => [idOf("tools", tool), tool]));
+    const seen = new Map((tools ?? []).map((tool) => [idOf("tools", tool), tool]));
     if (instructions !== undefined) seen.set(INSTRUCTIONS, { description: instructions });
     let changed = first;
     for (const [name, tool] of seen) {
-      const known = Object.hasOwn(entry.pending, name);
+      const isKnown = Object.hasOwn(entry.pending, name);
       if (!look(entry, name, tool, first)) continue;
       changed = true;
       // One that changes again and again is told of once.
-      if (!known && Object.hasOwn(entry.pending, name)) news.push(name);
+      if (!isKnown && Object.hasOwn(entry.pending, name)) news.push(name);
     }
     if (first) entry.profiles = [...entry.profiles, profile].slice(-PROFILES_MAX);
-    if (changed) {
+    if (changed && isUse) {
       this.revision += 1;
       this.write(member.name, entry);
     }
-    if (news.length > 0) this.tell(member.name, policy, news);
+    if (news.length > 0 && isUse) this.tell(member.name, policy, news);
     return policy === "block" ? new Set(Object.keys(entry.pending).filter((name) => seen.has(name))) : NONE;
   }
 
@@ -148,7 +154,7 @@ export class Approvals {
     this.report(server, message);
   }
 
-  private entryOf({ name, spec }: Member): Record_ {
+  private entryOf({ name, spec }: Speaker): Record_ {
     const known = this.known.get(name) ?? this.read(name);
     const entry: Record_ = known?.spec === spec ? known : { version: 1, spec, profiles: [], accepted: {}, pending: {} };
     this.known.set(name, entry);

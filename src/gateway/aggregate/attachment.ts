@@ -11,6 +11,7 @@ import {
   type Params,
   type Reply,
 } from "../exchange.ts";
+import { heeding } from "../heeding.ts";
 import type { Hall } from "./aggregate.ts";
 import { mayUse, type View } from "./filter.ts";
 import { Links } from "./links.ts";
@@ -127,8 +128,8 @@ export class AggregateAttachment implements Attachment {
     const dish = await this.dish("tools", name, exchange.signal);
     if (!dish) return unknownTool(name, this.sources.known());
     const part = this.sources.part(dish.member);
-    const held = this.sources.heldAlready(part) ?? (await untilAborted(this.sources.heldIn(part), exchange.signal));
-    if (held.has(dish.raw)) throw heldBack(name, dish);
+    const held = this.sources.heldAlready(part) ?? (await heeding(exchange.signal, this.sources.heldIn(part)));
+    if (held.has(dish.raw)) throw heldBack(name, dish.member.name, dish.raw);
     return this.pass(exchange, part, { ...params, name: dish.raw });
   }
 
@@ -188,7 +189,7 @@ export class AggregateAttachment implements Attachment {
         .part(member)
         .list(kind)
         .done.catch((error) => void (failure = faultOf(error)));
-      await untilAborted(asked, signal);
+      await heeding(signal, asked);
       const found = this.sources.known()[kind].get(name);
       if (found) return found;
     }
@@ -196,7 +197,7 @@ export class AggregateAttachment implements Attachment {
     const whose = collisions[kind].get(name);
     if (whose !== undefined) throw collision(name, whose);
     const one = kind === "tools" ? still.get(name) : undefined;
-    if (one) throw heldBack(name, one);
+    if (one) throw heldBack(name, one.member.name, one.raw);
     // Whether it has the tool nobody knows: why it does not say so is more of an answer.
     if (failure && candidates.filter(({ own }) => !own).length === 1) throw failure;
     return undefined;
@@ -239,20 +240,5 @@ export class AggregateAttachment implements Attachment {
   private searchTools({ tools }: Menu): Item[] {
     const servers = new Set([...tools.values()].map(({ member }) => member.name));
     return searchTools([...servers], tools.size);
-  }
-}
-
-/** Faults: `cancelled`. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw new Fault("cancelled", "the request was cancelled");
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new Fault("cancelled", "the request was cancelled"));
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
   }
 }

@@ -3,7 +3,15 @@ import * as v from "valibot";
 import { Deadline } from "../../base/deadline.ts";
 import { isTooDeep } from "../../base/depth.ts";
 import { Fault } from "../../base/fault.ts";
-import { type Attachment, type Client, type Description, type Filter, type Params, RpcFault } from "../exchange.ts";
+import {
+  type Attachment,
+  type Client,
+  type Description,
+  type Filter,
+  type Json,
+  type Params,
+  RpcFault,
+} from "../exchange.ts";
 
 /** Of one list of one server; what comes after is left out. */
 const PAGES_MAX = 100;
@@ -104,7 +112,7 @@ export async function listed(
   capabilities: Params,
   deadline: Deadline,
 ): Promise<Item[]> {
-  const { method, field, id, capability } = LISTINGS[kind];
+  const { method, capability } = LISTINGS[kind];
   if (offered[capability] === undefined) return [];
   const items = new Map<string, Item>();
   let chars = 0;
@@ -115,20 +123,33 @@ export async function listed(
     if (!answer) return [];
     chars += answer.text.length;
     if (chars > CHARS_MAX) break;
-    const result = v.safeParse(
-      v.object({ [field]: v.array(v.unknown()), nextCursor: v.optional(v.string()) }),
-      answer.value,
-    );
-    if (!result.success) throw new Fault("server-failed", `the answer to ${method} is no list`);
-    for (const one of arrayOf(result.output[field])) {
-      const known = itemId(one, id);
-      // Of two with one name the first one counts: the server itself could not tell them apart.
-      if (known !== undefined && !items.has(known.id) && items.size < ITEMS_MAX) items.set(known.id, known.item);
+    const found = pageOf(kind, answer);
+    if (!found) throw new Fault("server-failed", `the answer to ${method} is no list`);
+    for (const one of found.items) {
+      const id = idOf(kind, one);
+      if (!items.has(id) && items.size < ITEMS_MAX) items.set(id, one);
     }
-    cursor = typeof result.output.nextCursor === "string" ? result.output.nextCursor : undefined;
+    cursor = found.nextCursor;
     if (cursor === undefined || items.size >= ITEMS_MAX) break;
   }
   return [...items.values()];
+}
+
+/** A part of a list. Of two with one name the first counts: the server itself could not tell them apart. */
+export function pageOf(kind: Kind, answer: Json): { items: Item[]; nextCursor: string | undefined } | undefined {
+  const { field, id } = LISTINGS[kind];
+  const read = v.safeParse(
+    v.object({ [field]: v.array(v.unknown()), nextCursor: v.optional(v.unknown()) }),
+    answer.value,
+  );
+  if (!read.success) return undefined;
+  const items = new Map<string, Item>();
+  for (const one of arrayOf(read.output[field])) {
+    const known = itemId(one, id);
+    if (known !== undefined && !items.has(known.id)) items.set(known.id, known.item);
+  }
+  const { nextCursor } = read.output;
+  return { items: [...items.values()], nextCursor: typeof nextCursor === "string" ? nextCursor : undefined };
 }
 
 /** Undefined where the server does not know the method after all. */

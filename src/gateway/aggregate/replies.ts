@@ -3,7 +3,7 @@ import { Fault } from "../../base/fault.ts";
 import { similar } from "../../base/similar.ts";
 import { Json, type Params, type Reply } from "../exchange.ts";
 import type { Member } from "./member.ts";
-import type { Dish, Menu, Source } from "./menu.ts";
+import type { Menu, Source } from "./menu.ts";
 import { type Kind, LISTINGS } from "./offer.ts";
 import type { Page } from "./pages.ts";
 
@@ -24,10 +24,7 @@ export function instructionsOf(found: readonly Said[]): string {
   const parts: string[] = [];
   for (const { member, instructions, held } of found) {
     const text = instructions?.trim().slice(0, Math.min(left, INSTRUCTIONS_OF_ONE_CHARS_MAX)) ?? "";
-    const missing =
-      held > 0
-        ? `Some of it has changed and is held back until somebody approves it: linkspan inspect ${member.name}`
-        : "";
+    const missing = held > 0 ? heldWords(member.name) : "";
     const lines = [text, missing].filter((line) => line !== "");
     if (lines.length === 0) continue;
     left -= text.length;
@@ -80,8 +77,14 @@ export function collision(name: string, whose: string): Fault {
   });
 }
 
-export function heldBack(name: string, { member, raw }: Dish): Fault {
+/** `name`: as the client has it; `tool`: as its server does. */
+export function heldBack(name: string, server: string, tool: string): Fault {
   const message = `${name} is held back: its server describes it otherwise than when it was accepted`;
-  const hint = `linkspan inspect ${member.name} shows what has changed, linkspan approve ${member.name} accepts it.`;
-  return new Fault("forbidden", message, { hint, data: { server: member.name, tool: raw } });
+  const hint = `linkspan inspect ${server} shows what has changed, linkspan approve ${server} accepts it.`;
+  return new Fault("forbidden", message, { hint, data: { server, tool } });
+}
+
+/** What a client is told at its start in place of, or beside, what is held back. */
+export function heldWords(server: string): string {
+  return `Some of it has changed and is held back until somebody approves it: linkspan inspect ${server}`;
 }

@@ -1,7 +1,7 @@
 /** The one modern process that a principal has of a server, and the listens of its legacy clients, which outlive it. */
 import { Fault } from "../../base/fault.ts";
 import type { Client, Exchange, Filter, Note, Reply } from "../exchange.ts";
-import { heeding } from "./heeding.ts";
+import { heeding } from "../heeding.ts";
 import { LIST_CHANGED, RESOURCE_UPDATED } from "./listeners.ts";
 import type { ModernProcess } from "./modern.ts";
 

@@ -5,7 +5,7 @@
  */
 import { Fault } from "../../base/fault.ts";
 import type { Exchange, Filter, Note, Reply } from "../exchange.ts";
-import { heeding } from "./heeding.ts";
+import { heeding } from "../heeding.ts";
 import type { LegacyProcess } from "./legacy.ts";
 import type { Listeners } from "./listeners.ts";
 

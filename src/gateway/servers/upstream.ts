@@ -25,7 +25,7 @@ import {
   type Upstream,
 } from "../exchange.ts";
 import { Eras, type Process, Stale, Verdicts } from "./eras.ts";
-import { heeding } from "./heeding.ts";
+import { heeding } from "../heeding.ts";
 import type { LegacyRole } from "./legacy.ts";
 import type { Lines } from "./lines.ts";
 import { Listeners } from "./listeners.ts";

@@ -1,4 +1,4 @@
-import { Fault } from "../../base/fault.ts";
+import { Fault } from "../base/fault.ts";
 
 /** What the work gives, or a `cancelled` fault as soon as nobody waits for it. The work itself goes on, for others. */
 export function heeding<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
