@@ -34,7 +34,8 @@ test("it is held back, shown, and served again when it is approved", async () =>
   await until("the tools", async () => (await names(first)).length === 2, 20_000);
   await first.callTool({ name: "files__read" });
   // The manager's own tools are beside it, and see the same servers.
-  expect(JSON.stringify(await first.callTool({ name: "list_servers" }))).toContain("files");
+  const listing = { name: "mcp_servers", arguments: { action: "list_servers" } };
+  expect(JSON.stringify(await first.callTool(listing))).toContain("files");
   await first.close();
   expect((await manager.run(["inspect", "files"])).out).not.toContain("approval");
   expect((await manager.run(["approve", "files"])).err).toContain("no change");

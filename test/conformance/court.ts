@@ -6,7 +6,7 @@ import { fixtureBody } from "../e2e/images.ts";
 import { Stage } from "../e2e/stage.ts";
 import { directServer } from "./direct.ts";
 import { keyedDoor } from "./keyed.ts";
-import { installReferee, judge, type Suite, type Verdict } from "./referee.ts";
+import { installReferee, judge, type Scenario, type Suite, type Verdict } from "./referee.ts";
 
 /** A group in which the server keeps the names of its tools, so that the tool finds them through `/mcp`, too. */
 const CONFIG = 'gateway: { groups: { plain: { servers: ["dual*"], plainNames: true } } }\n';
@@ -15,7 +15,7 @@ const ROOM = { pids: 4096, memory: "4g" };
 const KINDS = ["dual", "modern", "legacy"];
 
 /** What has to agree: of which suite, through which path, and in words. */
-export const CASES: readonly (readonly [Suite, string, string])[] = [
+export const CASES: readonly (readonly [Suite | Scenario, string, string])[] = [
   ["release", "/servers/dual/mcp", "a server of both eras"],
   ["2025-11-25", "/servers/dual/mcp", "a server of both eras"],
   ["2026-07-28", "/servers/dual/mcp", "a server of both eras"],
@@ -25,10 +25,12 @@ export const CASES: readonly (readonly [Suite, string, string])[] = [
   ["2026-07-28", "/servers/modern/mcp", "a modern server, by modern clients,"],
   ["2025-11-25", "/servers/modern/mcp", "a modern server, by legacy clients,"],
   ["2025-11-25", "/servers/legacy/mcp", "a legacy server, by legacy clients,"],
+  ["http-custom-header-server-validation", "/servers/dual/mcp", "an argument that is repeated in a header"],
+  ["http-custom-header-server-validation", "/mcp?group=plain", "an argument of one server among all"],
 ];
 
 export class Court implements AsyncDisposable {
-  private readonly controls = new Map<Suite, Promise<Verdict>>();
+  private readonly controls = new Map<Suite | Scenario, Promise<Verdict>>();
 
   private constructor(
     private readonly folder: string,
@@ -47,13 +49,13 @@ export class Court implements AsyncDisposable {
   }
 
   /** Over the SDK's own HTTP, without Linkspan; judged once for each suite. */
-  control(suite: Suite): Promise<Verdict> {
+  control(suite: Suite | Scenario): Promise<Verdict> {
     const known = this.controls.get(suite) ?? judge(suite, this.direct.url);
     this.controls.set(suite, known);
     return known;
   }
 
-  async through(suite: Suite, path: string): Promise<Verdict> {
+  async through(suite: Suite | Scenario, path: string): Promise<Verdict> {
     const { url, token } = await this.stage.doors();
     using door = keyedDoor(`${url}${path}`, token);
     return await judge(suite, door.url);

@@ -43,12 +43,15 @@ export async function installReferee(): Promise<void> {
   await rename(draft, FOLDER);
 }
 
-/** Runs a suite against what answers at the URL. */
-export async function judge(suite: Suite, url: string): Promise<Verdict> {
+/** Of the alpha: not in the suite, since a server need not have such tools. */
+export type Scenario = "http-custom-header-server-validation";
+
+/** Runs a suite, or a scenario alone, against what answers at the URL. */
+export async function judge(asked: Suite | Scenario, url: string): Promise<Verdict> {
   const out = await mkdtemp(join(tmpdir(), "linkspan-test-conformance-"));
   try {
-    const [which, chosen] =
-      suite === "release" ? (["release", []] as const) : (["alpha", ["--requirements", suite]] as const);
+    const which = asked === "release" ? "release" : "alpha";
+    const chosen = which === "release" ? [] : [asked.startsWith("20") ? "--requirements" : "--scenario", asked];
     const command = [process.execPath, program(which), "server", "--url", url, "-o", out, ...chosen];
     const child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe", timeout: JUDGE_MS });
     const [words, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);

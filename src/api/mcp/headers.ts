@@ -74,7 +74,7 @@ function namesModern(meta: Record<string, unknown> | undefined): boolean {
 }
 
 /** `=?base64?…?=` carries what a header cannot; anything else is itself. */
-function decoded64(value: string): string | undefined {
+export function decoded64(value: string): string | undefined {
   if (!value.startsWith(PREFIX) || !value.endsWith(SUFFIX)) return value;
   const inner = value.slice(PREFIX.length, -SUFFIX.length);
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(inner)) return undefined;
@@ -88,6 +88,6 @@ function decoded64(value: string): string | undefined {
 const PREFIX = "=?base64?";
 const SUFFIX = "?=";
 
-function mismatch(message: string): Refusal {
+export function mismatch(message: string): Refusal {
   return new Refusal(400, CODE.headers, `headers and body disagree: ${message}`);
 }

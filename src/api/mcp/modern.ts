@@ -6,13 +6,17 @@ import type { Request as RpcRequest } from "../../gateway/clients/message.ts";
 import type { Answer, ModernDoor } from "../../gateway/clients/modern.ts";
 import { Fault } from "../../base/fault.ts";
 import { Outlet } from "./outlet.ts";
+import type { ParamHeaders } from "./param-headers.ts";
 import { JSON_HEADERS, refusalResponse, statusOf } from "./refusal.ts";
 
+const TOOLS_CHANGED = '"method":"notifications/tools/list_changed"';
 const PLAIN = { headers: JSON_HEADERS };
 
 export interface ModernRequest {
   message: RpcRequest;
   door: ModernDoor;
+  /** What the tools say about headers. */
+  hints: ParamHeaders;
   principal: string;
   /** Aborts when the client's connection ends. */
   gone: AbortSignal;
@@ -23,7 +27,7 @@ export interface ModernRequest {
 }
 
 export function answerModern(request: ModernRequest): Promise<Response> {
-  const { message, door, principal, gone, ended } = request;
+  const { message, door, hints, principal, gone, ended } = request;
   return new Promise<Response>((resolve) => {
     const cancelled = new AbortController();
     const cancel = () => {
@@ -42,47 +46,38 @@ export function answerModern(request: ModernRequest): Promise<Response> {
     const finish = (answer: Answer | undefined) => {
       if (done) return;
       done = true;
+      const isList = message.method === "tools/list" && answer !== undefined && answer.code === undefined;
+      if (isList) hints.passed(message, answer.text, principal);
       gone.removeEventListener("abort", cancel);
       for (const signal of ended) signal.removeEventListener("abort", cancel);
       if (outlet) {
-        if (answer) outlet.write(frame(shown(message, answer)));
+        if (answer) outlet.write(frame(answer.text));
         outlet.end();
-      } else resolve(answer ? plain(message, answer) : cancelledResponse());
+      } else resolve(answer ? plain(answer) : cancelledResponse());
       request.onDone();
     };
     gone.addEventListener("abort", cancel, { once: true });
     for (const signal of ended) signal.addEventListener("abort", cancel, { once: true });
-    const emit = (text: string) => void (done || stream().write(frame(text)));
+    const listens = message.method === "subscriptions/listen";
+    const emit = (text: string) => {
+      if (listens && text.includes(TOOLS_CHANGED)) hints.forget(principal);
+      if (!done) stream().write(frame(text));
+    };
     void door.handle(message, { principal, emit, signal: cancelled.signal }).then(finish);
     // Whoever sent it, or the credentials, may have gone while the body was read.
     if (gone.aborted || ended.some((signal) => signal.aborted)) cancel();
   });
 }
 
-function plain(message: RpcRequest, answer: Answer): Response {
+function plain(answer: Answer): Response {
   const status = statusOf(answer.code);
-  return new Response(shown(message, answer), status === 200 ? PLAIN : { ...PLAIN, status });
+  return new Response(answer.text, status === 200 ? PLAIN : { ...PLAIN, status });
 }
 
 /** Nobody reads it, unless the credentials have ended meanwhile. */
 function cancelledResponse(): Response {
   return refusalResponse(new Fault("cancelled", "the request was cancelled"), undefined);
 }
-
-function shown({ method }: RpcRequest, { text }: Answer): string {
-  return method === "tools/list" ? withoutHeaderHints(text) : text;
-}
-
-/**
- * A tool may ask clients to repeat an argument in a header (`x-mcp-header`), and then whoever serves it over HTTP has to
- * compare the two. The servers here are not reached over HTTP and look at no header, so none is asked for.
- */
-function withoutHeaderHints(text: string): string {
-  if (!text.includes(HINT)) return text;
-  return JSON.stringify(JSON.parse(text, (key, value: unknown) => (key === HINT ? undefined : value)));
-}
-
-const HINT = "x-mcp-header";
 
 function frame(text: string): string {
   return `event: message\ndata: ${text}\n\n`;

@@ -7,6 +7,7 @@ import type { Seal } from "../../gateway/clients/seal.ts";
 import { BATCH_VERSION, isModern, LEGACY_VERSIONS } from "./headers.ts";
 import type { Caller } from "./callers.ts";
 import { answerModern } from "./modern.ts";
+import { ParamHeaders } from "./param-headers.ts";
 import { CODE, Refusal } from "./refusal.ts";
 import { HttpSession } from "./session.ts";
 import { SessionRegistry } from "./sessions.ts";
@@ -33,9 +34,14 @@ export interface Visit {
   onDone: () => void;
 }
 
+interface HttpDoor {
+  door: ModernDoor;
+  hints: ParamHeaders;
+}
+
 export class Streamable {
   readonly sessions = new SessionRegistry<HttpSession>();
-  private readonly doors = new Map<string, ModernDoor>();
+  private readonly doors = new Map<string, HttpDoor>();
 
   constructor(private readonly options: StreamableOptions) {}
 
@@ -52,9 +58,14 @@ export class Streamable {
       // A call may end when the manager does; what has no end of its own is ended.
       if (body.method === "subscriptions/listen") ended.push(this.options.ending);
       const { principal } = caller;
+      const { door, hints } = this.door(target, caller);
+      // Most calls have nothing to wait for, not even a turn.
+      const check = body.method === "tools/call" && hints.check(body, headers, principal, [request.signal, ...ended]);
+      if (check) await check;
       return answerModern({
         message: body,
-        door: this.door(target, caller),
+        door,
+        hints,
         principal,
         gone: request.signal,
         ended,
@@ -90,7 +101,7 @@ export class Streamable {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.sessions.close(), ...[...this.doors.values()].map((door) => door.close())]);
+    await Promise.all([this.sessions.close(), ...[...this.doors.values()].map(({ door }) => door.close())]);
   }
 
   /** The one that the request names, or a new one for `initialize`. */
@@ -121,7 +132,7 @@ export class Streamable {
     });
   }
 
-  private door(target: Target, caller: Caller): ModernDoor {
+  private door(target: Target, caller: Caller): HttpDoor {
     const name = targetKey(target);
     const key = JSON.stringify([name, caller.allow, caller.readOnly]);
     const found = this.doors.get(key);
@@ -133,17 +144,18 @@ export class Streamable {
     }
     if (this.doors.size >= DOORS_MAX) this.makeRoom();
     const { seal, gateways, inFlightMax } = this.options;
-    const made = new ModernDoor(openTarget(gateways, target, caller), { seal, name, inFlightMax });
+    const door = new ModernDoor(openTarget(gateways, target, caller), { seal, name, inFlightMax });
+    const made = { door, hints: new ParamHeaders(door) };
     this.doors.set(key, made);
     return made;
   }
 
   /** Whoever listens behind a door would hear nothing any more. Fault: `exhausted`. */
   private makeRoom(): void {
-    const oldest = [...this.doors].find(([, door]) => !door.inUse);
+    const oldest = [...this.doors].find(([, { door }]) => !door.inUse);
     if (!oldest) throw new Fault("exhausted", `clients of ${DOORS_MAX} different scopes are being served already`);
     this.doors.delete(oldest[0]);
-    void oldest[1].close();
+    void oldest[1].door.close();
   }
 }
 

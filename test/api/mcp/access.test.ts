@@ -192,7 +192,7 @@ describe("limits", () => {
   test("requests at once; those that have ended do not count", async () => {
     await using limited = await startMcp("concurrent", { limits: { concurrent: 2 } });
     const calls = [1, 2].map(() => modern(limited, "tools/call", { name: "later" }));
-    await until("both calls", () => limited.upstream.exchanges.length === 2, 5_000);
+    await until("both calls", () => limited.upstream.calls === 2, 5_000);
     expect((await modern(limited, "tools/list")).status).toBe(429);
     limited.release("done");
     for (const response of await Promise.all(calls)) expect(response.status).toBe(200);

@@ -2,9 +2,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import fc from "fast-check";
+import { TokenClient } from "../../../src/api/client/tokens.ts";
 import { seeded } from "../../support/seed.ts";
 import { until } from "../../support/until.ts";
-import { call, events, initialize, type McpUnderTest, META, modern, post, startMcp, wordsOf } from "./support.ts";
+import {
+  call,
+  encoded,
+  events,
+  initialize,
+  type McpUnderTest,
+  META,
+  modern,
+  post,
+  startMcp,
+  wordsOf,
+} from "./support.ts";
 
 let mcp: McpUnderTest;
 beforeAll(async () => {
@@ -46,9 +58,9 @@ test("the stream begins with the first notification, and ends with the answer", 
 
 test("hanging up cancels the call", async () => {
   const hangUp = new AbortController();
-  const before = mcp.upstream.exchanges.length;
+  const before = mcp.upstream.calls;
   const asked = modern(mcp, "tools/call", { name: "later" }, { signal: hangUp.signal }).catch(() => "hung up");
-  await until("the call", () => mcp.upstream.exchanges.length > before, 5_000);
+  await until("the call", () => mcp.upstream.calls > before, 5_000);
   hangUp.abort();
   expect(await asked).toBe("hung up");
   await until("its cancellation", () => mcp.upstream.exchanges.at(-1)?.signal.aborted, 5_000);
@@ -69,7 +81,7 @@ describe("headers", () => {
     expect(await error(await post(mcp, body, { headers }))).toMatchObject({ status: 400, id: 7, code: -32020 });
   });
   test("a name in Base64, and blanks around it", async () => {
-    const headers = { ...MODERN, "mcp-name": " =?base64?ZWNobw==?= " };
+    const headers = { ...MODERN, "mcp-name": " =?base64?ZWNobw==?= ", "mcp-param-text": " a " };
     expect((await post(mcp, body, { headers })).status).toBe(200);
   });
   test("the header of the modern era without its envelope", async () => {
@@ -154,8 +166,36 @@ test("a group, a server, and none", async () => {
   expect((await error(await modern(mcp, "tools/list", {}, { path: "/servers/none/mcp" }))).status).toBe(404);
 });
 
-test("no tool asks for its arguments in headers, since no server would compare them", async () => {
-  expect(await (await modern(mcp, "tools/list")).text()).not.toContain("x-mcp-header");
+test("a tool says which arguments a header repeats, and a call in which the two differ is refused", async () => {
+  const asked = () => mcp.upstream.exchanges.filter(({ method }) => method === "tools/list").length;
+  const echo = async (text: unknown, header: string | undefined) => {
+    const headers: Record<string, string> = { ...MODERN };
+    if (header !== undefined) headers["Mcp-Param-Text"] = header;
+    return await post(mcp, enveloped(call("echo", { text })), { token, headers });
+  };
+  // Of whom no list is known yet.
+  const { token } = await new TokenClient({ kind: "unix", path: mcp.api.socket }).create({ name: "headers" });
+  const before = asked();
+  expect((await echo("a", "a")).status).toBe(200);
+  expect(asked()).toBe(before + 1);
+  for (const [text, header] of [
+    ["a", undefined],
+    ["a", "b"],
+    ["Hello", "=?base64?SGVsbG8?="],
+    ["Hello", "=?base64?SGVs!!!bG8=?="],
+  ] as const) {
+    expect(await error(await echo(text, header))).toMatchObject({ status: 400, code: -32020 });
+  }
+  for (const [text, header] of [
+    ["Grüße", encoded("Grüße")],
+    ["SGVsbG8=", "SGVsbG8="],
+    [null, undefined],
+    [undefined, "whatever"],
+  ] as const) {
+    expect((await echo(text, header)).status).toBe(200);
+  }
+  expect(asked()).toBe(before + 1);
+  expect(await (await modern(mcp, "tools/list", {}, { token })).text()).toContain("x-mcp-header");
 });
 
 test("a subscription is a stream, and ends when its client hangs up", async () => {

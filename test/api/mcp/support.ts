@@ -118,13 +118,20 @@ export function modern(mcp: McpUnderTest, method: string, params: Record<string,
     params: { ...params, _meta: { ...META, ...(params._meta as object) } },
   };
   const name = params.name ?? params.uri;
+  const { text } = (params.arguments ?? {}) as { text?: string };
   const headers: Record<string, string> = {
     "mcp-protocol-version": "2026-07-28",
     "mcp-method": method,
     ...(typeof name === "string" ? { "mcp-name": name } : {}),
+    // As the tools here ask for it.
+    ...(method === "tools/call" && text !== undefined ? { "mcp-param-text": encoded(text) } : {}),
     ...options.headers,
   };
   return post(mcp, body, { ...options, headers });
+}
+
+export function encoded(text: string): string {
+  return `=?base64?${Buffer.from(text).toString("base64")}?=`;
 }
 
 export function call(name: string, args: Record<string, unknown> = {}, id: string | number = 1) {

@@ -52,6 +52,10 @@ export class FakeUpstream implements Upstream {
     };
   }
 
+  get calls(): number {
+    return this.exchanges.filter(({ method }) => method === "tools/call").length;
+  }
+
   attach(client: Client): Attachment {
     this.clients.push(client);
     return {
