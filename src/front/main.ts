@@ -20,6 +20,10 @@ interface Others {
   toolset(names: readonly string[], serving: FrontArguments["serving"]): Promise<never>;
 }
 
+/** For people who have come here by hand, and would wait for what does not come. */
+const WAITING =
+  "this is for an MCP client to launch, and waits for its messages on stdin; linkspan client setup NAME sets a client up, Ctrl-C ends this";
+
 /** Ends the process itself. */
 export async function frontMain(argv: readonly string[], { embedded, toolset }: Others): Promise<number> {
   const asked = read(argv);
@@ -32,6 +36,7 @@ export async function frontMain(argv: readonly string[], { embedded, toolset }: 
     return asked.faces.exit;
   }
   if (!(asked instanceof Fault) && asked.toolset.length > 0) return await toolset(asked.toolset, asked.serving);
+  if (process.stdin.isTTY) warn(WAITING);
   // Neither a client nor a server comes upon ids like these.
   const prefix = `linkspan-${crypto.randomUUID()}-`;
   const single = !(asked instanceof Fault) && asked.server !== "" && !asked.translate;

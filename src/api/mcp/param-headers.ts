@@ -66,8 +66,8 @@ export class ParamHeaders {
   /** A page of the list of tools that goes to the client, as the text of the answer. */
   passed({ params }: Pick<RpcRequest, "params">, text: string, principal: string): void {
     const isFirst = params.cursor === undefined;
-    const isWhole = isFirst && !text.includes('"nextCursor":');
-    if (isWhole && !text.includes(HINT_KEY)) return this.keep(principal, new Map(), true);
+    const isWhole = isFirst && !text.includes('"nextCursor"');
+    if (isWhole && !text.includes(HINT)) return this.keep(principal, new Map(), true);
     const result = resultIn(text);
     if (!result) return;
     const before = isFirst ? undefined : this.of(principal);
