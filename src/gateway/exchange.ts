@@ -91,7 +91,10 @@ export interface Exchange {
   capabilities: Params;
   /** Absent where the client did not ask for it. */
   progress?(step: { progress: number; total?: number; message?: string }): void;
-  /** Absent where the client wants no log messages. `level` is the least severe one it wants (RFC 5424 names). */
+  /**
+   * Absent where the client wants no log messages. `level` is the least severe one it wants (RFC 5424 names); what a server
+   * says below it may be told all the same, and the leg leaves it out.
+   */
   log?: { level: string; tell(params: Params): void };
   /**
    * Puts a question to the client; absent where it cannot be reached. Rejects with an `RpcFault`. The signal: the server

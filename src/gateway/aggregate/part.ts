@@ -32,6 +32,8 @@ export class Part {
   private readonly current = new Set<Kind>();
   /** Its list of tools, from the first time on. */
   private firstLook: Promise<Item[]> | undefined;
+  /** Who listens to something of this server, and has to be told when the session ends. */
+  private readonly audience = new Set<() => void>();
   private inFlight = 0;
   private retired = false;
 
@@ -57,7 +59,12 @@ export class Part {
 
   /** As `Attachment.listen`. */
   listen(filter: Filter, hear: (note: Note) => void, signal: AbortSignal, ended: () => void): Promise<Filter> {
-    return this.using((attachment) => attachment.listen(filter, hear, signal, ended));
+    const over = () => {
+      if (this.audience.delete(over)) ended();
+    };
+    this.audience.add(over);
+    signal.addEventListener("abort", () => this.audience.delete(over), { once: true });
+    return this.using((attachment) => attachment.listen(filter, hear, signal, over));
   }
 
   /** The session's tools, as it has said last, and at least once. Opens it. */
@@ -119,6 +126,7 @@ export class Part {
     this.life = new AbortController();
     for (const kept of [this.asking, this.lists, this.current]) kept.clear();
     await attachment?.close().catch(() => {});
+    for (const over of this.audience) over();
   }
 
   private async using<T>(work: (attachment: Attachment) => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 /**
  * What a legacy client hears without asking each time: changed lists from the beginning of its session on, resources
- * from `resources/subscribe` on. Each is a listen of the upstream, begun anew when that ends it.
+ * from `resources/subscribe` on. Each is a listen of the upstream, begun anew when that ends it: the end of a server's
+ * process is the upstream's own business (servers/home.ts), but a server that was defined anew is another upstream.
  */
 import { sleep } from "../../base/deadline.ts";
 import { type Attachment, type Filter, type Note, type Params, RpcFault } from "../exchange.ts";

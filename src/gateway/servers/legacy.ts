@@ -10,7 +10,6 @@ import { type Answer, Conversation } from "./conversation.ts";
 import { initialize } from "./handshake.ts";
 import type { Listened, Listeners } from "./listeners.ts";
 import type { Lines } from "./lines.ts";
-import { isWanted } from "./log-levels.ts";
 import { isRecord, member, type QuestionId } from "./message.ts";
 import { errorOf, mayAsk, questionOf } from "./questions.ts";
 import { Urls } from "./urls.ts";
@@ -246,8 +245,7 @@ export class LegacyProcess implements Listened {
       else client.tell?.({ method: "notifications/message", params });
       return;
     }
-    const log = call && call === this.lease ? call.log : undefined;
-    if (log && isWanted(params.level, log.level)) log.tell(params);
+    if (call && call === this.lease) call.log?.tell(params);
   }
 
   private end(fault: Fault): void {
