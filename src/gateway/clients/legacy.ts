@@ -151,7 +151,8 @@ export class LegacyConversation {
     const { method, params } = request;
     if (method === "ping") return "{}";
     if (method === "initialize") return await this.initialize(request);
-    const { session } = this;
+    // Who writes it all into a pipe does not wait for the answer to `initialize`.
+    const session = this.session ?? (await this.initializing?.catch(() => undefined));
     if (!session) throw new RpcFault(refusal(CODE.invalidRequest, "initialize comes first"));
     const own = session.description.era === "legacy";
     if (MODERN.has(method) || (method.startsWith(TASKS) && !own)) throw unknown(method);
@@ -253,8 +254,10 @@ export class LegacyConversation {
 
   private notified({ method, params }: Note): void {
     if (method === "notifications/cancelled") return this.cancelled(params);
-    if (method === "notifications/initialized")
-      return this.session?.listens.begin(this.session.description.capabilities);
+    if (method === "notifications/initialized") {
+      const begin = ({ listens, description }: Session) => listens.begin(description.capabilities);
+      return void this.initializing?.then(begin, () => {});
+    }
     if (method === "notifications/roots/list_changed") this.session?.attachment.notify({ method, params });
   }
 

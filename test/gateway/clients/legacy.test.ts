@@ -242,3 +242,15 @@ test("faults carry their kind and hint", async () => {
     data: { kind: "server-failed", message: "it has ended", hint: "Look at `linkspan logs`.", data: { code: 3 } },
   });
 });
+
+test("what is sent behind `initialize` without waiting for its answer is answered after it, and heard", async () => {
+  const upstream = new FakeUpstream("legacy", ({ method }) => text("legacy", method));
+  await using client = new RawClient(upstream);
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "hasty", version: "1" } };
+  const first = client.ask("initialize", params);
+  client.notify("notifications/initialized");
+  const second = client.ask("tools/call", { name: "x" });
+  expect((await client.answered(second)).result?.content[0].text).toBe("tools/call");
+  expect(client.messages.map(({ id }) => id)).toEqual([first, second]);
+  await until("the listen", () => upstream.listens.length === 1);
+});
