@@ -62,13 +62,13 @@ export async function readableFile(asked: string, settings: Settings): Promise<s
     // Whether something is there is told only of folders that may be read.
     const folder = await realpath(dirname(path)).catch(() => undefined);
     if (folder === undefined ? !contains(settings.composeDir, path) : !(await insideOwn(folder, settings)))
-      await allowedFolder(dirname(path), settings);
+      await allowedFolder(dirname(path), settings, basename(path));
     throw new Fault("not-found", `there is no file ${asked}`, {
       hint: "docker_compose_write_file makes one; or give the text itself as content.",
       cause,
     });
   });
-  if (!(await insideOwn(dirname(found), settings))) await allowedFolder(dirname(found), settings);
+  if (!(await insideOwn(dirname(found), settings))) await allowedFolder(dirname(found), settings, basename(found));
   const facts = await stat(found);
   if (!facts.isFile()) throw new Fault("invalid", `${asked} is not a file`, { hint: "Name the file itself." });
   if (facts.size > FILE_BYTES_MAX) throw new Fault("too-large", `${asked} has more than ${FILE_BYTES_MAX} bytes`);
