@@ -35,6 +35,19 @@ export function page<T>(
   return { items: items.slice(from, until), total: items.length, ...next };
 }
 
+/** By their words: an engine gives them in another order each time, and pages of that would miss some. */
+export function inOrder<T>(items: readonly T[], words: (item: T) => string): T[] {
+  return items
+    .map((item) => [words(item), item] as const)
+    .toSorted(([left], [right]) => (left < right ? -1 : Number(left > right)))
+    .map(([, item]) => item);
+}
+
+/** For `inOrder`. */
+export function newestFirst({ Created, Id }: { Created: number; Id: string }): string {
+  return `${String(1e12 - Created).padStart(13, "0")} ${Id}`;
+}
+
 const TRUNCATED = "truncated";
 
 /** The output schema of a tool: its fields, and the word that `fit` adds. */

@@ -167,15 +167,21 @@ export function tool<I extends ObjectSchema, O extends ObjectSchema>(literal: To
         plan: plan && ((call) => plan(input, call)),
         async run(call) {
           const structured = v.parse(output, await handle(input, call));
-          return { structured, text: text(structured), ...(failed?.(structured) ? { isError: true } : {}) };
+          return { structured, text: said(text, structured), ...(failed?.(structured) ? { isError: true } : {}) };
         },
         say(structured) {
           const left = v.safeParse(output, structured);
-          return left.success ? text(left.output) : undefined;
+          return left.success ? said(text, left.output) : undefined;
         },
       };
     },
   };
+}
+
+/** Of a page, who only reads the text is told of the next one, too. */
+function said<O extends Record<string, unknown>>(text: (output: O) => string, output: O): string {
+  const { next_cursor } = output;
+  return typeof next_cursor === "string" ? `${text(output)}\nThere are more: cursor "${next_cursor}".` : text(output);
 }
 
 /** Clients made for the Python mcp-docker say null for what they leave out; no argument of ours means anything by it. */

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { filterQuery, filters } from "../filters.ts";
-import { output, page, paged, paging } from "../output.ts";
+import { inOrder, newestFirst, output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 
 const text = v.optional(v.string(), "");
@@ -64,7 +64,7 @@ export const listContainersTool = tool({
       listed,
       call.deadline,
     );
-    const { items, ...rest } = page(found, paging);
+    const { items, ...rest } = page(inOrder(found, newestFirst), paging);
     return { containers: items.map(describe), ...rest };
   },
   text: ({ containers, total }) =>

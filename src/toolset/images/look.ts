@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { encodeRef } from "../../docker/images.ts";
 import { maskEnvironment } from "../containers/common.ts";
 import { filterQuery, filters } from "../filters.ts";
-import { output, page, paged, paging } from "../output.ts";
+import { inOrder, newestFirst, output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 import { findImage, image, imageFacts } from "./common.ts";
 
@@ -44,7 +44,8 @@ export const listImagesTool = tool({
       path: "/images/json",
       query: { all, filters: filterQuery(asked) },
     } as const;
-    const { items, ...rest } = page(await (await call.engine()).call(request, listed, call.deadline), paging);
+    const found = await (await call.engine()).call(request, listed, call.deadline);
+    const { items, ...rest } = page(inOrder(found, newestFirst), paging);
     const images = items.map(({ Id: id, RepoTags, Created, Size: bytes, Labels }) => ({
       id,
       tags: (RepoTags ?? []).filter((one) => one !== "<none>:<none>"),

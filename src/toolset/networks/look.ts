@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { listNetworks } from "../../docker/networks.ts";
 import { filterLists, filters } from "../filters.ts";
-import { output, page, paged, paging } from "../output.ts";
+import { inOrder, output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 import { findNetwork, networkFacts, networkId, networkOf } from "./common.ts";
 
@@ -18,7 +18,10 @@ export const listNetworksTool = tool({
   example: { filters: { driver: "bridge" } },
   async handle({ filters: asked, ...paging }, call) {
     const found = await listNetworks(await call.engine(), filterLists(asked), call.deadline);
-    const { items, ...rest } = page(found, paging);
+    const { items, ...rest } = page(
+      inOrder(found, ({ Name, Id }) => `${Name} ${Id}`),
+      paging,
+    );
     return { networks: items.map(networkOf), ...rest };
   },
   text: ({ networks, total }) =>

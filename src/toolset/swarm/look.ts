@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { listNodes, listServices, listTasks, type NodeInfo, type TaskInfo } from "../../docker/services.ts";
 import { filterLists, filters } from "../filters.ts";
-import { output, page, paged, paging } from "../output.ts";
+import { inOrder, output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 import { findService, masked, serviceFacts, serviceId, serviceOf } from "./common.ts";
 
@@ -22,7 +22,10 @@ export const listServicesTool = tool({
   example: { filters: { name: "web" } },
   async handle({ filters: asked, ...paging }, call) {
     const found = await listServices(await call.engine(), filterLists(asked), call.deadline);
-    const { items, ...rest } = page(found, paging);
+    const { items, ...rest } = page(
+      inOrder(found, ({ Spec, ID }) => `${Spec.Name} ${ID}`),
+      paging,
+    );
     return { services: items.map(serviceOf), ...rest };
   },
   text: ({ services, total }) =>
@@ -153,7 +156,10 @@ export const listNodesTool = tool({
   example: { filters: { role: "manager" } },
   async handle({ filters: asked, ...paging }, call) {
     const found = await listNodes(await call.engine(), filterLists(asked), call.deadline);
-    const { items, ...rest } = page(found, paging);
+    const { items, ...rest } = page(
+      inOrder(found, ({ ID }) => ID),
+      paging,
+    );
     return { nodes: items.map(nodeOf), ...rest };
   },
   text: ({ nodes, total }) =>

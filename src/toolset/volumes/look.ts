@@ -5,7 +5,7 @@ import { inspectVolume, listVolumes, volumeUses } from "../../docker/volumes.ts"
 import { driverOptions } from "../../docker/volume-rules.ts";
 import { filterLists, filters } from "../filters.ts";
 import { foreignLabels } from "../labels.ts";
-import { output, page, paged, paging } from "../output.ts";
+import { inOrder, output, page, paged, paging } from "../output.ts";
 import { tool } from "../tool.ts";
 import { findVolume, volumeFacts, volumeName, volumeOf } from "./common.ts";
 
@@ -21,7 +21,11 @@ export const listVolumesTool = tool({
   example: { filters: { dangling: "true" } },
   async handle({ filters: asked, ...paging }, call) {
     const engine = await call.engine();
-    const { items, ...rest } = page(await listVolumes(engine, filterLists(asked), call.deadline), paging);
+    const found = await listVolumes(engine, filterLists(asked), call.deadline);
+    const { items, ...rest } = page(
+      inOrder(found, ({ Name }) => Name),
+      paging,
+    );
     const uses = await volumeUses(engine, undefined, call.deadline);
     const users = (name: string) => uses.filter(({ volume }) => volume === name).map(({ container }) => container);
     return { volumes: items.map((one) => ({ ...volumeOf(one), used_by: users(one.Name) })), ...rest };
