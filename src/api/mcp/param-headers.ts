@@ -3,6 +3,7 @@
  * has to agree, since somebody on the way may have judged by the header. The servers here are not reached over HTTP and
  * see no header, so it is compared here, by the lists that have passed to the client.
  */
+import { isTooDeep } from "../../base/depth.ts";
 import { isRecord, type Request as RpcRequest } from "../../gateway/clients/message.ts";
 import { META, metaOf, MODERN_VERSIONS } from "../../gateway/clients/meta.ts";
 import type { ModernDoor } from "../../gateway/clients/modern.ts";
@@ -166,6 +167,7 @@ export function compare(hints: readonly Hint[], args: unknown, headers: Headers)
 
 /** Of a schema that is wrong in this (an unknown type, a name twice, hints elsewhere) clients take none either. */
 export function hintsIn(schema: unknown): Hint[] {
+  if (isTooDeep(schema)) return [];
   const found: Hint[] = [];
   const visit = (node: unknown, path: string[]) => {
     if (!isRecord(node) || path.length > DEPTH_MAX) return;

@@ -4,6 +4,9 @@ import fc from "fast-check";
 import { EventStore } from "../../../src/api/mcp/event-store.ts";
 import { Limits } from "../../../src/api/mcp/limits.ts";
 import { type Socket, SocketChannel } from "../../../src/api/mcp/socket.ts";
+import { answerModern } from "../../../src/api/mcp/modern.ts";
+import { ParamHeaders } from "../../../src/api/mcp/param-headers.ts";
+import type { ModernDoor } from "../../../src/gateway/clients/modern.ts";
 import { seal } from "../../gateway/clients/channel.ts";
 import { FakeUpstream, text } from "../../gateway/clients/fake.ts";
 import { Streamable } from "../../../src/api/mcp/streamable.ts";
@@ -142,4 +145,18 @@ test("clients of 300 different scopes: whoever listens or waits is not shut out 
   release.resolve();
   expect(await (await first).text()).toContain("in the end");
   await streamable.close();
+});
+
+test("a list of tools that is nested too deeply to be looked through for hints is passed on all the same", async () => {
+  const deep = "[".repeat(100_000) + "]".repeat(100_000);
+  const tools = `[{"name":"x","inputSchema":{"x-mcp-header":"X","examples":${deep}}}]`;
+  const text = `{"jsonrpc":"2.0","id":1,"result":{"tools":${tools}}}`;
+  const door = { handle: async () => ({ text, code: undefined }) } as unknown as ModernDoor;
+  const [gone, message] = [new AbortController().signal, { id: 1, method: "tools/list", params: {} }];
+  let done = 0;
+  const onDone = () => void (done += 1);
+  const hints = new ParamHeaders(door);
+  const answer = answerModern({ message, door, hints, principal: "p", gone, ended: [], onDone });
+  expect(await (await answer).text()).toBe(text);
+  expect(done).toBe(1);
 });
