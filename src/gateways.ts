@@ -12,7 +12,7 @@ import type { Member, Roster } from "./gateway/aggregate/member.ts";
 import { approved } from "./gateway/approved.ts";
 import type { Gateways, Selection, Upstream } from "./gateway/exchange.ts";
 import { type Doors, openSession } from "./gateway/open-session.ts";
-import { Verdicts } from "./gateway/servers/eras.ts";
+import { Verdicts } from "./gateway/servers/verdicts.ts";
 import { sessionLines } from "./gateway/servers/lines.ts";
 import { serverUpstream } from "./gateway/servers/upstream.ts";
 import { type Hosted, type HostOptions, hostedToolsets } from "./hosted.ts";
@@ -89,7 +89,7 @@ function toolsetMembers({ toolsets, groups }: GatewaySection, hosted: Hosted): M
 /** Each server as an upstream, the same one for all of its clients until it is defined anew. */
 class Servers {
   private readonly known = new Map<string, { key: string; upstream: Upstream }>();
-  private readonly verdicts = new Verdicts();
+  private readonly verdicts: Verdicts;
   private readonly doors: Doors;
 
   constructor(
@@ -97,6 +97,7 @@ class Servers {
     host: GatewaysOptions["host"],
     private readonly signal: AbortSignal,
   ) {
+    this.verdicts = new Verdicts(join(manager.dataDir.path, "eras.json"));
     this.doors = {
       acquire: (server, report, deadline) =>
         host.acquire({ server, pid: process.pid, ppid: process.ppid }, "gateway", report, deadline),

@@ -10,48 +10,12 @@ import { Refused, Spoiled } from "./handshake.ts";
 import { LegacyProcess, type LegacyRole } from "./legacy.ts";
 import type { Lines } from "./lines.ts";
 import { ModernProcess } from "./modern.ts";
+import type { Verdict, Verdicts } from "./verdicts.ts";
 
 /** The answer to the first message, once the process runs. */
 const HANDSHAKE_MS = 60_000;
-/** What is not there fails loudly when it is used; that a newer era is there is seen only by asking again. */
-const LEGACY_ONLY_MS = 24 * 3_600_000;
-const VERDICT_MS = 7 * LEGACY_ONLY_MS;
 /** A server that has just taken neither era is not started again for so long. */
 const BROKEN_MS = 5_000;
-const VERDICTS_MAX = 1_024;
-
-interface Verdict {
-  legacy?: Description | "no";
-  modern?: Description | "no";
-  /** When it was found out, monotonic. */
-  at: number;
-}
-
-/** What is known of servers, by what they are made from. */
-export class Verdicts {
-  private readonly known = new Map<string, Verdict>();
-
-  get(identity: string): Verdict | undefined {
-    const verdict = this.known.get(identity);
-    if (!verdict) return undefined;
-    const ageMs = performance.now() - verdict.at;
-    if (ageMs < (verdict.modern === "no" ? LEGACY_ONLY_MS : VERDICT_MS)) return verdict;
-    this.known.delete(identity);
-    return undefined;
-  }
-
-  note(identity: string, era: Era, finding: Description | "no"): void {
-    const verdict: Verdict = { at: performance.now(), ...this.get(identity), [era]: finding };
-    this.known.delete(identity);
-    this.known.set(identity, verdict);
-    const [oldest] = this.known.keys();
-    if (this.known.size > VERDICTS_MAX && oldest !== undefined) this.known.delete(oldest);
-  }
-
-  drop(identity: string): void {
-    this.known.delete(identity);
-  }
-}
 
 export type Process = LegacyProcess | ModernProcess;
 
@@ -97,10 +61,10 @@ export class Eras {
     return verdict[second] === undefined || verdict[second] === "no" ? undefined : second;
   }
 
-  /** As it was said when the server was last started in this era. */
+  /** As it was said when this manager last started the server in this era. */
   description(era: Era): Description | undefined {
     const found = this.verdict?.[era];
-    return found === "no" ? undefined : found;
+    return typeof found === "string" ? undefined : found;
   }
 
   /**

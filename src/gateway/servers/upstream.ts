@@ -24,7 +24,7 @@ import {
   type Reply,
   type Upstream,
 } from "../exchange.ts";
-import { Eras, type Process, Stale, Verdicts } from "./eras.ts";
+import { Eras, type Process, Stale } from "./eras.ts";
 import { heeding } from "../heeding.ts";
 import type { LegacyRole } from "./legacy.ts";
 import type { Lines } from "./lines.ts";
@@ -32,6 +32,7 @@ import { Listeners } from "./listeners.ts";
 import { Pool } from "./pool.ts";
 import { Premises } from "./premises.ts";
 import { profileOf } from "./questions.ts";
+import { Verdicts } from "./verdicts.ts";
 
 export interface ServerOptions {
   /** Lines to a fresh process of the server: a session, or the end of a pair. Called again whenever one is needed. */

@@ -1,11 +1,12 @@
 /** Servers that are particular about how they are spoken to first; what is remembered of them, and when it is not. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deadline } from "../../../src/base/deadline.ts";
 import { Fault } from "../../../src/base/fault.ts";
-import { Verdicts } from "../../../src/gateway/servers/eras.ts";
+import { Verdicts } from "../../../src/gateway/servers/verdicts.ts";
+import { tempDir } from "../../support/cli.ts";
 import { rejection } from "../../support/rejection.ts";
 import { fixture, Person, Stage, textOf } from "./stage.ts";
 
@@ -79,6 +80,29 @@ test("a server of another era under the same name is noticed, and nothing is los
   expect(openings(next.processes)).toEqual([["server/discover"], ["server/discover"], LEGACY]);
   expect(processes).toHaveLength(2);
   await rm(file);
+});
+
+test("what was found out outlives the manager; too old, or damaged, it is found out anew", async () => {
+  await using folder = await tempDir("verdicts");
+  const file = join(folder.path, "eras.json");
+  const first = async () => {
+    const options = { verdicts: new Verdicts(file), identity: () => "exits" };
+    const { upstream, processes } = stage.subject("exits", options);
+    const person = new Person(upstream, "modern");
+    // It is a process of now that says what it is.
+    expect((await person.describe()).serverInfo).toMatchObject({ name: expect.any(String) });
+    expect(textOf(await person.call("era"))).toStartWith("legacy");
+    return openings(processes);
+  };
+  expect(await first()).toEqual([["server/discover"], LEGACY]);
+  expect(await first()).toEqual([LEGACY]);
+  const kept = JSON.parse(await readFile(file, "utf8"));
+  expect(kept.verdicts).toMatchObject([{ identity: "exits", legacy: "yes", modern: "no" }]);
+  kept.verdicts[0].at -= 25 * 3_600_000;
+  await writeFile(file, JSON.stringify(kept));
+  expect(await first()).toEqual([["server/discover"], LEGACY]);
+  await writeFile(file, '{"version":1,"verdicts":');
+  expect(await first()).toEqual([["server/discover"], LEGACY]);
 });
 
 test("a server that takes neither era is said to, once for all who ask within a moment", async () => {
