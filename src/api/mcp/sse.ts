@@ -29,7 +29,10 @@ export class EventSessions {
     const session = this.sessions.admit(caller, (id, onClose) => new EventSession(id, caller, upstream, onClose));
     request.signal.addEventListener("abort", () => void session.close(), { once: true });
     onDone();
-    return session.response();
+    const response = session.response();
+    // While the caller was looked up, of which nobody tells any more.
+    if (request.signal.aborted) void session.close();
+    return response;
   }
 
   post({ request, caller, onDone }: Visit, message: Message | Message[]): Response {

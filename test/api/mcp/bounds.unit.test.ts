@@ -9,6 +9,7 @@ import { ParamHeaders } from "../../../src/api/mcp/param-headers.ts";
 import type { ModernDoor } from "../../../src/gateway/clients/modern.ts";
 import { seal } from "../../gateway/clients/channel.ts";
 import { FakeUpstream, text } from "../../gateway/clients/fake.ts";
+import { EventSessions } from "../../../src/api/mcp/sse.ts";
 import { Streamable } from "../../../src/api/mcp/streamable.ts";
 import type { Selection, Upstream } from "../../../src/gateway/exchange.ts";
 import { readMessage } from "../../../src/gateway/clients/message.ts";
@@ -159,4 +160,14 @@ test("a list of tools that is nested too deeply to be looked through for hints i
   const answer = answerModern({ message, door, hints, principal: "p", gone, ended: [], onDone });
   expect(await (await answer).text()).toBe(text);
   expect(done).toBe(1);
+});
+
+test("clients that have gone before their stream was opened hold no session of HTTP+SSE", async () => {
+  const upstream = new FakeUpstream("legacy", () => text("legacy", "done"));
+  const sessions = new EventSessions({ all: () => upstream, one: () => upstream });
+  const caller = { principal: "p", allow: undefined, readOnly: false, ended: undefined, endsAt: Infinity };
+  const request = new Request("http://localhost/sse", { signal: AbortSignal.abort() });
+  for (let count = 0; count < 40; count += 1)
+    sessions.open({ request, caller, target: { kind: "all", group: undefined }, onDone: () => {} });
+  await sessions.close();
 });
