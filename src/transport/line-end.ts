@@ -2,6 +2,7 @@
  * The answering end of a connection whose messages are for this process: bytes in, lines as text out, and back. The same
  * wire as a bridge's (docs/wire.md), but nothing is kept for a resume: a conversation ends with its connection.
  */
+import { isUtf8 } from "node:buffer";
 import { classifyEnds, idText } from "../../bridge/envelope.ts";
 import { LineSplitter, type LongLine, type OnLine } from "../../bridge/lines.ts";
 import {
@@ -18,6 +19,8 @@ import { FAULT_KINDS } from "../base/fault.ts";
 /** Changes with the process, which is what a conversation cannot outlive. */
 const INCARNATION = crypto.randomUUID();
 const BYTE_ORDER_MARK = "\uFEFF";
+
+const NO_UTF8 = '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the line is not UTF-8"}}';
 
 /** The connection, as far as this end needs it. */
 export interface LineWire {
@@ -115,7 +118,9 @@ export class LineEnd {
 
   private readonly onLine: OnLine = (bytes, start, end) => {
     if (this.over) return;
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString();
+    const line = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+    if (!isUtf8(line)) return void this.send(NO_UTF8);
+    const text = line.toString();
     if (isControl(bytes, start, end)) return this.control(parseDialerFrame(text));
     this.events?.line(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text);
   };

@@ -89,3 +89,11 @@ test("what is said in one turn is one write; a full wire says so until it is dra
   await Promise.resolve();
   expect(state.written).toBe("1\n2\n");
 });
+
+test("a line that is no UTF-8 is refused alone: nobody is given other words than were sent", async () => {
+  const { end, heard, state } = open();
+  end.received(Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xc3]), Buffer.from('"}\n{"b":"ü"}\n')]));
+  await Bun.sleep(0);
+  expect(heard).toEqual(['{"b":"ü"}']);
+  expect(JSON.parse(state.written)).toMatchObject({ id: null, error: { code: -32700 } });
+});
