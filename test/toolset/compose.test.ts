@@ -82,6 +82,10 @@ engineTest(
     expect(await ids()).toEqual({});
     const up = await good(session, "docker_compose_up", { file, env });
     expect(up.structured.steps).toEqual(dry.structured.steps);
+    expect([dry.text.split("\n")[0], up.text.split("\n")[0]]).toEqual([
+      `${project}: nothing was done yet; this would be:`,
+      `${project}: done:`,
+    ]);
     expect(up.structured.steps).toEqual([
       `build the image ${project}-job`,
       `create the network ${project}_back`,

@@ -30,7 +30,7 @@ test("errors are results that say what to do", async () => {
   await using session = await toolsetClient({ env: { DOCKER_HOST: "unix:///nowhere/docker.sock" } });
   const missing = await session.call("docker_version");
   expect(missing).toMatchObject({ isError: true, structured: { kind: "unreachable" } });
-  expect(missing.text).toContain("start Docker");
+  expect(missing.text).toContain("Start Docker");
   const wrong = await session.call("docker_list_containers", { everything: true });
   expect(wrong).toMatchObject({ isError: true, structured: { kind: "invalid" } });
 });

@@ -24,15 +24,18 @@ import { readableFile, readableFolder } from "./files.ts";
 
 export const done = output({
   project: v.string(),
-  steps: v.pipe(v.array(v.string()), v.description("What was done, in this order")),
+  steps: v.pipe(v.array(v.string()), v.description("What was done, in this order; with dry_run, what would be")),
+  dry_run: v.boolean(),
   remarks: v.array(v.string()),
   undo: v.optional(v.pipe(v.string(), v.description("Bundle with the containers that were replaced or removed"))),
 });
 export type Done = v.InferOutput<typeof done>;
 
-export function doneText({ project, steps, remarks, undo }: Done): string {
+export function doneText({ project, steps, dry_run, remarks, undo }: Done): string {
   return [
-    steps.length === 0 ? `${project} is as the file says; nothing was to be done.` : `${project}:`,
+    steps.length === 0
+      ? `${project} is as the file says; nothing ${dry_run ? "is" : "was"} to be done.`
+      : `${project}: ${dry_run ? "nothing was done yet; this would be" : "done"}:`,
     ...steps.map((step, index) => `${index + 1}. ${step}`),
     ...remarks,
     ...(undo === undefined ? [] : [`What was replaced or removed is kept in the bundle ${undo}.`]),
@@ -56,7 +59,7 @@ export async function bringUp(
   if (first.conflicts.length > 0)
     throw new Fault("conflict", first.conflicts.join("; "), { hint: "Change the names in the file, or remove those." });
   const images = planImages(project, observed, options);
-  if (dryRun) return told(project, [...images, ...first.steps], first.remarks);
+  if (dryRun) return { ...told(project, [...images, ...first.steps], first.remarks), dry_run: true };
   await applySteps(project, images, hands, { start: false });
   if (images.length > 0) observed = await observe(engine, project, call.deadline);
   const { steps, remarks } = planUp(project, observed, options);
@@ -70,6 +73,7 @@ function told(project: Project, steps: readonly Step[], remarks: readonly string
   return {
     project: project.name,
     steps: steps.map((step) => shown(describeStep(step))),
+    dry_run: false,
     remarks: [...project.remarks, ...remarks].map(shown),
   };
 }
