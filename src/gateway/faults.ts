@@ -1,5 +1,6 @@
 /** What the MCP SDK throws, as faults. */
 import { Fault, type FaultDetails, isFaultKind } from "../base/fault.ts";
+import { isRecord } from "./clients/message.ts";
 
 /** JSON-RPC error codes with a meaning of their own here (MCP 2026-07-28, JSON-RPC 2.0). */
 export const RPC = {
@@ -70,8 +71,4 @@ function limitOf(error: Error): string {
 /** The message without the prefix that some SDKs put in front of it. */
 function plain(error: Error): string {
   return error.message.replace(/^MCP error -?\d+: /, "");
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -13,6 +13,7 @@ import {
   RpcFault,
   type Upstream,
 } from "./exchange.ts";
+import { isRecord } from "./clients/message.ts";
 import type { Deadline } from "../base/deadline.ts";
 
 export interface Scope {
@@ -140,8 +141,4 @@ function isHarmless({ annotations }: Params): boolean {
 
 function toolsOf(result: Params): Params[] {
   return Array.isArray(result.tools) ? result.tools.filter(isRecord) : [];
-}
-
-function isRecord(value: unknown): value is Params {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,17 +3,16 @@
  * that contradicts it is refused, since somebody on the way may have judged by it (2026-07-28, Streamable HTTP). Pure.
  */
 import { isRecord, type Message, type Request as RpcRequest } from "../../gateway/clients/message.ts";
+import { META } from "../../gateway/clients/meta.ts";
 import { CODE, Refusal } from "./refusal.ts";
 
-export const LEGACY_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/** Revisions are dates: whatever is later than the last legacy one is of the modern era. */
 export const BATCH_VERSION = "2025-03-26";
+/** Revisions are dates: whatever is later than the last legacy one is of the modern era. */
 const FIRST_MODERN = "2026-07-28";
 
-const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
-const CLAIM_KEYS = [VERSION_KEY, "io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities"];
+const CLAIM_KEYS = [META.version, META.info, META.capabilities];
 /** Without these a request says too little. */
-const NEEDED_KEYS = [VERSION_KEY, "io.modelcontextprotocol/clientCapabilities"];
+const NEEDED_KEYS = [META.version, META.capabilities];
 
 /** Which field of `params` the header `Mcp-Name` repeats. */
 const NAME_FIELD: Record<string, string> = {
@@ -48,11 +47,11 @@ function checkRequest(
   version: string | undefined,
 ) {
   for (const key of NEEDED_KEYS) {
-    const wrong = key === VERSION_KEY ? typeof meta[key] !== "string" : !isRecord(meta[key]);
+    const wrong = key === META.version ? typeof meta[key] !== "string" : !isRecord(meta[key]);
     if (wrong) throw new Refusal(400, CODE.params, `params._meta needs ${key}`, { data: { missing: [key] } });
   }
   if (version === undefined) throw mismatch("the header MCP-Protocol-Version is missing");
-  if (version !== meta[VERSION_KEY]) throw mismatch("MCP-Protocol-Version and the version in _meta differ");
+  if (version !== meta[META.version]) throw mismatch("MCP-Protocol-Version and the version in _meta differ");
   const method = headers.get("mcp-method")?.trim();
   if (method === undefined) throw mismatch("the header Mcp-Method is missing");
   if (method !== message.method) throw mismatch("Mcp-Method and the method of the body differ");
@@ -69,7 +68,7 @@ function checkRequest(
 }
 
 function namesModern(meta: Record<string, unknown> | undefined): boolean {
-  const named = meta?.[VERSION_KEY];
+  const named = meta?.[META.version];
   return typeof named === "string" && named >= FIRST_MODERN && NEEDED_KEYS.every((key) => key in (meta ?? {}));
 }
 

@@ -4,7 +4,8 @@ import type { Gateways } from "../../gateway/exchange.ts";
 import type { Message } from "../../gateway/clients/message.ts";
 import { ModernDoor } from "../../gateway/clients/modern.ts";
 import type { Seal } from "../../gateway/clients/seal.ts";
-import { BATCH_VERSION, isModern, LEGACY_VERSIONS } from "./headers.ts";
+import { LEGACY_VERSIONS } from "../../gateway/clients/meta.ts";
+import { BATCH_VERSION, isModern } from "./headers.ts";
 import type { Caller } from "./callers.ts";
 import { answerModern } from "./modern.ts";
 import { ParamHeaders } from "./param-headers.ts";
@@ -126,7 +127,7 @@ export class Streamable {
     const session = this.sessions.get(headers.get("mcp-session-id") ?? "", caller, targetKey(target));
     const version = headers.get("mcp-protocol-version");
     // Only one that is not supported MUST be refused (2025-11-25, transports); the session knows what it has agreed on.
-    if (version === null || LEGACY_VERSIONS.includes(version)) return session;
+    if (version === null || LEGACY_VERSIONS.some((known) => known === version)) return session;
     throw new Refusal(400, CODE.request, "MCP-Protocol-Version: this protocol version is not known", {
       data: { supported: LEGACY_VERSIONS },
     });

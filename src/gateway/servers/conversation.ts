@@ -3,20 +3,12 @@
  * It knows nothing of eras. What belongs to no request is dropped: answers that nobody waits for (unknown, repeated, late),
  * progress of what is over.
  */
+import { isRecord } from "../clients/message.ts";
 import { isTooDeep } from "../../base/depth.ts";
 import { Fault, FAULT_KINDS } from "../../base/fault.ts";
 import type { Exchange, Json, Params, RpcError } from "../exchange.ts";
 import type { Lines } from "./lines.ts";
-import {
-  errorLine,
-  type Incoming,
-  isRecord,
-  noteLine,
-  type QuestionId,
-  read,
-  requestLine,
-  resultLine,
-} from "./message.ts";
+import { errorLine, type Incoming, noteLine, type QuestionId, read, requestLine, resultLine } from "./message.ts";
 
 /** Requests in flight on one process, without those that never end. */
 const IN_FLIGHT_MAX = 1_024;

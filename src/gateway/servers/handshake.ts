@@ -3,14 +3,15 @@
  * known, because servers of the legacy era have been seen to carry out a modern `tools/call` that came first. Legacy:
  * `initialize`.
  */
+import { isRecord } from "../clients/message.ts";
 import * as v from "valibot";
 import type { Deadline } from "../../base/deadline.ts";
 import { isTooDeep } from "../../base/depth.ts";
 import { Fault, isFaultKind } from "../../base/fault.ts";
 import { VERSION } from "../../base/version.ts";
 import type { Client, Description, Era, Params, RpcError } from "../exchange.ts";
+import { META } from "../clients/meta.ts";
 import type { Answer, Conversation } from "./conversation.ts";
-import { isRecord } from "./message.ts";
 
 export const MODERN_VERSION = "2026-07-28";
 /** What we ask for, and what we take. */
@@ -23,15 +24,6 @@ const LEGACY_VERSIONS: ReadonlySet<string> = new Set([
   LEGACY_VERSION,
 ]);
 const OURSELVES = { name: "linkspan", version: VERSION };
-
-export const META = {
-  version: "io.modelcontextprotocol/protocolVersion",
-  clientInfo: "io.modelcontextprotocol/clientInfo",
-  capabilities: "io.modelcontextprotocol/clientCapabilities",
-  logLevel: "io.modelcontextprotocol/logLevel",
-  serverInfo: "io.modelcontextprotocol/serverInfo",
-  subscription: "io.modelcontextprotocol/subscriptionId",
-} as const;
 
 /** It has answered `initialize`: an answer to what came before would be there by now. */
 const OVERDUE_MS = 500;
@@ -71,7 +63,7 @@ const discovered = v.looseObject({
 export function envelope(client: Pick<Client, "info">, capabilities: Params): Params {
   return {
     [META.version]: MODERN_VERSION,
-    [META.clientInfo]: client.info ?? OURSELVES,
+    [META.info]: client.info ?? OURSELVES,
     [META.capabilities]: capabilities,
   };
 }

@@ -3,6 +3,7 @@
  * that has caused it. So either the process is one legacy client's own, and everything is that client's, or it is one of a
  * pool (pool.ts), where the one call that holds the lease is asked and told, and nobody else.
  */
+import { isRecord } from "../clients/message.ts";
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { Client, Description, Exchange, Params, Question, Reply } from "../exchange.ts";
@@ -10,7 +11,7 @@ import { type Answer, Conversation } from "./conversation.ts";
 import { initialize } from "./handshake.ts";
 import type { Listened, Listeners } from "./listeners.ts";
 import type { Lines } from "./lines.ts";
-import { isRecord, member, type QuestionId } from "./message.ts";
+import { member, type QuestionId } from "./message.ts";
 import { errorOf, mayAsk, questionOf } from "./questions.ts";
 import { Urls } from "./urls.ts";
 

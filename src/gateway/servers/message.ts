@@ -1,5 +1,6 @@
 /** Lines as messages and back. Pure. */
 import { isTooDeep } from "../../base/depth.ts";
+import { isRecord } from "../clients/message.ts";
 import { Json, type Params, type RpcError } from "../exchange.ts";
 
 /** An id that a server has chosen for a question; our own are numbers. */
@@ -109,10 +110,6 @@ export function resultLine(id: QuestionId, result: Params): string {
 
 export function errorLine(id: QuestionId, error: RpcError): string {
   return JSON.stringify({ jsonrpc: "2.0", id, error });
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A member that is an object, or an empty one. */

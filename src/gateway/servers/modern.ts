@@ -2,6 +2,7 @@
  * A server process that was opened with `server/discover`. Requests of unrelated clients may meet on it: each one says who
  * asks, and what it can do. A question of the server is the end of the call, which is sent again with the answers.
  */
+import { META } from "../clients/meta.ts";
 import * as v from "valibot";
 import { type Deadline, sleep } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
@@ -16,7 +17,7 @@ import {
   RpcFault,
 } from "../exchange.ts";
 import { Conversation } from "./conversation.ts";
-import { discover, envelope, META } from "./handshake.ts";
+import { discover, envelope } from "./handshake.ts";
 import type { Lines } from "./lines.ts";
 import { member, type QuestionId } from "./message.ts";
 import { errorOf, mayAsk, profileOf } from "./questions.ts";
@@ -222,6 +223,6 @@ function declared({ capabilities }: Exchange, { era }: Client): Params {
 }
 
 function metaOf(exchange: Exchange, client: Client, logs: boolean): Params {
-  const level = logs ? { [META.logLevel]: exchange.log?.level } : {};
+  const level = logs ? { [META.level]: exchange.log?.level } : {};
   return { ...member(exchange.params, "_meta"), ...envelope(client, declared(exchange, client)), ...level };
 }

@@ -1,6 +1,6 @@
 /** What may be asked of whom. Pure. */
+import { isRecord } from "../clients/message.ts";
 import { type Params, type Question, type RpcError, RpcFault } from "../exchange.ts";
-import { isRecord } from "./message.ts";
 
 const METHODS = ["elicitation/create", "sampling/createMessage", "roots/list"] as const;
 

@@ -1,8 +1,9 @@
 /** The rounds of a modern call that needs answers of the client: what is asked, and how the call goes on or ends. Pure. */
+import { isRecord } from "../clients/message.ts";
 import { Fault } from "../../base/fault.ts";
 import { type Exchange, Json, type Params, type Question, type Reply } from "../exchange.ts";
 import type { Answer } from "./conversation.ts";
-import { isRecord, member } from "./message.ts";
+import { member } from "./message.ts";
 import { errorOf, questionOf } from "./questions.ts";
 
 /** Questions of one round. */

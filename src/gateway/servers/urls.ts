@@ -3,10 +3,10 @@
  * modern era they are questions of this call, which goes to the same process again, since only that one knows what was
  * visited.
  */
+import { isRecord } from "../clients/message.ts";
 import { sleep } from "../../base/deadline.ts";
 import type { Exchange, RpcError } from "../exchange.ts";
 import type { Answer } from "./conversation.ts";
-import { isRecord } from "./message.ts";
 
 const URLS_REQUIRED = -32042;
 const ROUNDS_MAX = 8;
