@@ -3,6 +3,7 @@
  * that has caused it. So either the process is one legacy client's own, and everything is that client's, or it is one of a
  * pool (pool.ts), where the one call that holds the lease is asked and told, and nobody else.
  */
+import { missingCapability } from "../clients/capabilities.ts";
 import { isRecord } from "../clients/message.ts";
 import type { Deadline } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
@@ -12,7 +13,7 @@ import { initialize } from "./handshake.ts";
 import type { Listened, Listeners } from "./listeners.ts";
 import type { Lines } from "./lines.ts";
 import { member, type QuestionId } from "./message.ts";
-import { errorOf, mayAsk, questionOf } from "./questions.ts";
+import { errorOf, questionOf } from "./questions.ts";
 import { Urls } from "./urls.ts";
 
 /** Questions that one process has open at the same time. */
@@ -212,7 +213,8 @@ export class LegacyProcess implements Listened {
     const { client } = this.role;
     if (!client) {
       const { lease } = this;
-      return lease && mayAsk(question, this.role.capabilities) ? lease.ask?.bind(lease) : undefined;
+      const missing = missingCapability(question, this.role.capabilities);
+      return missing === undefined ? lease?.ask?.bind(lease) : undefined;
     }
     // All calls are this client's; its own stream of one is better than that of none.
     const able = [...this.calls].filter(({ ask }) => ask);

@@ -2,6 +2,7 @@
  * A server process that was opened with `server/discover`. Requests of unrelated clients may meet on it: each one says who
  * asks, and what it can do. A question of the server is the end of the call, which is sent again with the answers.
  */
+import { missingCapability } from "../clients/capabilities.ts";
 import { META } from "../clients/meta.ts";
 import * as v from "valibot";
 import { type Deadline, sleep } from "../../base/deadline.ts";
@@ -20,7 +21,7 @@ import { Conversation } from "./conversation.ts";
 import { discover, envelope } from "./handshake.ts";
 import type { Lines } from "./lines.ts";
 import { member, type QuestionId } from "./message.ts";
-import { errorOf, mayAsk, profileOf } from "./questions.ts";
+import { errorOf, profileOf } from "./questions.ts";
 import { answersTo, askedBy, failed, replyOf, rising, undeclared, withAnswers } from "./rounds.ts";
 
 /** Rounds of questions of one call, where we put them. */
@@ -154,7 +155,8 @@ export class ModernProcess {
       const answer = await this.conversation.call(method, params, { signal, progress });
       const asked = askedBy(answer);
       if (!asked) return replyOf(answer, exchange);
-      const refused = asked.questions.find(([, question]) => !mayAsk(question, declared(exchange, client)));
+      const able = declared(exchange, client);
+      const refused = asked.questions.find(([, question]) => missingCapability(question, able) !== undefined);
       if (refused) return undeclared(exchange, refused[1]);
       if (!exchange.rounds && !exchange.ask) return failed(method, "the server asks, and nobody can answer it here");
       if (exchange.rounds) {

@@ -10,16 +10,6 @@ export function questionOf(method: unknown, params: Params): Question | undefine
   return known && { method: known, params };
 }
 
-/** Whether a client with these capabilities takes it. An `elicitation` without modes means forms. */
-export function mayAsk({ method, params }: Question, capabilities: Params): boolean {
-  if (method === "sampling/createMessage") return isRecord(capabilities.sampling);
-  if (method === "roots/list") return isRecord(capabilities.roots);
-  const { elicitation } = capabilities;
-  if (!isRecord(elicitation)) return false;
-  if (params.mode === "url") return isRecord(elicitation.url);
-  return isRecord(elicitation.form) || Object.keys(elicitation).length === 0;
-}
-
 /** What a server can ask a client for, in one form for the same. */
 export function profileOf({ elicitation, roots, sampling }: Params): Params {
   return {
