@@ -62,12 +62,7 @@ engineTest("what is wrong with a container", async () => {
   const shell = (script: string) => ({ image, entrypoint: ["/bin/busybox"], command: ["sh", "-c", script] });
   const eat = "a=x; while :; do a=$a$a; done";
   const cases: [string, Record<string, unknown>, string, RegExp][] = [
-    [
-      "oom",
-      { ...shell(eat), memory: "16m", health_check: { command: ["/bin/busybox", "true"] } },
-      "exited",
-      /killed for memory: it wanted more than its limit of 16 MiB/,
-    ],
+    ["oom", { ...shell(eat), memory: "16m" }, "exited", /killed for memory: it wanted more than its limit of 16 MiB/],
     ["code", shell("echo last words; exit 3"), "exited", /exit code 3[^]*last words/],
     ["missing", shell("nothing-like-this"), "exited", /exit code 127: the command was not found/],
     ["restarts", { ...shell("exit 1"), restart_policy: "always" }, "running", /restarted \d+ times/],
@@ -93,7 +88,6 @@ engineTest("what is wrong with a container", async () => {
       await Bun.sleep(200);
     }
     expect([suffix, text]).toEqual([suffix, expect.stringMatching(expected)]);
-    expect(text).not.toContain("failed 0 times");
   });
   await Promise.all(diagnosed);
   const absent = await session.call("docker_diagnose", { container_id: `${prefix}-none` });

@@ -50,7 +50,8 @@ export const containerLogsTool = tool({
   example: { container_id: "web", tail: 100 },
   async handle({ container_id, tail, since, until, timestamps, follow, follow_seconds }, call) {
     const { Id, Config } = await findContainer(container_id, call);
-    const end = follow ? AbortSignal.any([call.signal, AbortSignal.timeout(follow_seconds * 1000)]) : call.signal;
+    const over = new AbortController();
+    const end = AbortSignal.any([call.signal, over.signal]);
     const request = {
       follow,
       since,
@@ -59,7 +60,9 @@ export const containerLogsTool = tool({
       terminal: Config.Tty,
     };
     const lines = await openLogs(await call.engine(), Id, request, call.deadline, end);
-    const kept = await newest(lines, end, call);
+    // From here on: how long it took to open the log is not the caller's time.
+    const timer = follow ? setTimeout(() => over.abort(), follow_seconds * 1000) : undefined;
+    const kept = await newest(lines, end, call).finally(() => clearTimeout(timer));
     return {
       lines: kept.map(({ at, source, text }) => ({ at: new Date(at).toISOString(), source, text })),
       timestamps,
