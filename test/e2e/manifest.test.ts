@@ -138,11 +138,12 @@ describe("while the server says nothing", () => {
   ] as const)("%s waits for the server", async (_, name, options, asked) => {
     const scene = await Scene.open(name);
     await scene.rehearse();
-    await using front = scene.moody.front(...options);
-    const id = front.ask("initialize", asked);
-    // The same server's manifest is there for others at the same time.
+    // The manifest is there for others. Who comes after them may find the server started, and it says nothing yet.
     await using other = scene.moody.front();
     await other.initialize();
+    await using front = scene.moody.front(...options);
+    const id = front.ask("initialize", asked);
+    await until("the session", async () => (await stage.view(scene.name)).sessions === 2);
     expect(front.messages).toEqual([]);
     await scene.lift();
     expect((await front.answered(id)).result).toMatchObject({ protocolVersion: asked.protocolVersion });
