@@ -17,7 +17,7 @@ export const inspect = command({
   options: v.object({}),
   async run({ args: [name = ""], json }) {
     const client = await reach();
-    const [found, { pending }] = await Promise.all([client.inspect(name), client.approval(name)]);
+    const [found, { pending, digest }] = await Promise.all([client.inspect(name), client.approval(name)]);
     if (json) return printJson({ ...found, pendingTools: pending });
     const sections = { Server: server(found), "Locked in": hardening(found), Health: health(found) };
     const blocks = Object.entries(sections)
@@ -30,13 +30,13 @@ export const inspect = command({
           found.gaps.map((gap) => [gap.field, gap.message]),
         ),
       );
-    if (pending.length > 0) blocks.push(changes(name, pending));
+    if (pending.length > 0) blocks.push(changes(name, pending, digest));
     print(blocks.join("\n\n"));
   },
 });
 
 /** Tools that are not as they were accepted: every word of it is the server's. */
-function changes(name: string, pending: readonly PendingTool[]): string {
+function changes(name: string, pending: readonly PendingTool[], digest: string): string {
   const lines = pending.flatMap(({ tool, change, findings, differences }) => [
     `  ${onStdout.bold(oneLine(tool))} ${change}`,
     ...findings.map((finding) => `    ${onStdout.yellow("!")} ${oneLine(finding)}`),
@@ -46,7 +46,9 @@ function changes(name: string, pending: readonly PendingTool[]): string {
       ...(after === undefined ? [] : [`      ${onStdout.green(`+ ${oneLine(after)}`)}`]),
     ]),
   ]);
-  return [onStdout.bold(`Tools that wait for approval (linkspan approve ${name})`), ...lines].join("\n");
+  return [onStdout.bold(`Tools that wait for approval (linkspan approve ${name} --digest ${digest})`), ...lines].join(
+    "\n",
+  );
 }
 
 type Rows = string[][];

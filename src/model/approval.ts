@@ -34,11 +34,15 @@ export const approvalView = v.object({
   /** How many definitions are accepted; 0 where the server was never asked for its tools. */
   accepted: v.pipe(v.number(), v.integer(), v.minValue(0)),
   pending: v.array(pendingTool),
+  /** Of all that is pending, in its present form: says in `POST` what was looked at. Empty where nothing is pending. */
+  digest: v.string(),
 });
 export type ApprovalView = v.InferOutput<typeof approvalView>;
 
 /** Body of `POST /servers/:name/approval`; without `tools`: all that is pending. */
 export const approvalBody = v.strictObject({
+  /** Accepts only if what is pending is still what had this digest. */
+  digest: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, "expected a digest of 16 hexadecimal digits"))),
   tools: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(2_048))), v.minLength(1), v.maxLength(2_000))),
 });
 export type ApprovalBody = v.InferOutput<typeof approvalBody>;

@@ -61,7 +61,13 @@ test("it is held back, shown, and served again when it is approved", async () =>
     code: 1,
     err: expect.stringContaining("read"),
   });
-  expect((await manager.run(["approve", "files", "read"])).out).toContain("read (changed) is accepted");
+  const [, digest = ""] = /--digest ([0-9a-f]{16})\)/.exec(shown.out) ?? [];
+  const other = digest.replace(/^./, (first) => (first === "0" ? "1" : "0"));
+  const late = await manager.run(["approve", "files", "--digest", other]);
+  expect([late.code, late.err]).toEqual([1, expect.stringContaining("changed again since they were looked at")]);
+  expect((await manager.run(["approve", "files", "read", "--digest", digest])).out).toContain(
+    "read (changed) is accepted",
+  );
   await until("it is listed", async () => (await names(second)).length === 2);
   expect(await second.callTool({ name: "files__read" })).toMatchObject({ content: [{ text: "done" }] });
   await second.close();

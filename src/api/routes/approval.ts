@@ -29,8 +29,8 @@ export const approvalRoutes = [
     deed: "approving changed tools",
     answers: "What is left to be approved.",
     answer: approvalView,
-    faults: ["not-found"],
-    run: ({ manager, approvals, name, body }) => approvals.approve(name, specOf(manager, name), body.tools),
+    faults: ["not-found", "conflict"],
+    run: ({ manager, approvals, name, body }) => approvals.approve(name, specOf(manager, name), body),
   }),
 ];
 

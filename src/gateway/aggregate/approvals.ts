@@ -4,6 +4,7 @@
  *
  * One small file per server. Without a writable disk the first use is that of this manager.
  */
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -11,7 +12,7 @@ import { Fault } from "../../base/fault.ts";
 import { replaceFile } from "../../base/files.ts";
 import type { Log } from "../../base/log.ts";
 import { similar } from "../../base/similar.ts";
-import type { ApprovalPolicy, ApprovalView, PendingTool } from "../../model/approval.ts";
+import type { ApprovalBody, ApprovalPolicy, ApprovalView, PendingTool } from "../../model/approval.ts";
 import { definitionHash, definitionOf, differences, differInResultsOnly, hiddenIn } from "./definition.ts";
 import type { Member } from "./member.ts";
 import { idOf, type Item } from "./offer.ts";
@@ -52,6 +53,13 @@ export interface Words {
   instructions: string | undefined;
   /** Undefined: nobody has asked for them yet, so that this is not the first use. */
   tools: readonly Item[] | undefined;
+}
+
+/** Whoever has seen what has this digest has seen every form that is pending. */
+function digestOf(pending: Record_["pending"]): string {
+  const forms = Object.entries(pending).map(([tool, { hash }]) => JSON.stringify([tool, hash]));
+  if (forms.length === 0) return "";
+  return createHash("sha256").update(forms.toSorted().join("\n")).digest("hex").slice(0, 16);
 }
 
 /** Whose words they are. */
@@ -107,7 +115,7 @@ export class Approvals {
   view(server: string, spec: string): ApprovalView {
     const policy = this.policyOf({ name: server, own: false });
     const entry = this.known.get(server) ?? this.read(server);
-    if (entry?.spec !== spec || policy === "off") return { server, policy, accepted: 0, pending: [] };
+    if (entry?.spec !== spec || policy === "off") return { server, policy, accepted: 0, pending: [], digest: "" };
     const pending = Object.entries(entry.pending).map(([tool, { now, change: how }]): PendingTool => {
       const before = Object.hasOwn(entry.accepted, tool) ? entry.accepted[tool]?.last : undefined;
       return {
@@ -117,13 +125,21 @@ export class Approvals {
         differences: how === "flagged" ? [] : differences(before, now),
       };
     });
-    return { server, policy, accepted: Object.keys(entry.accepted).length, pending };
+    const digest = digestOf(entry.pending);
+    return { server, policy, accepted: Object.keys(entry.accepted).length, pending, digest };
   }
 
-  /** Accepts what is pending, or those of it that are named. Faults: `not-found`. */
-  approve(server: string, spec: string, tools?: readonly string[]): ApprovalView {
+  /**
+   * Accepts what is pending, or those of it that are named. Faults: `not-found`; `conflict` where what is pending is not
+   * what has the digest any more.
+   */
+  approve(server: string, spec: string, { tools, digest }: ApprovalBody = {}): ApprovalView {
     const entry = this.known.get(server) ?? this.read(server);
     const pending = entry?.spec === spec ? entry.pending : {};
+    if (digest !== undefined && digest !== digestOf(pending))
+      throw new Fault("conflict", `the tools of ${server} have changed again since they were looked at`, {
+        hint: `linkspan inspect ${server} shows what waits for approval now.`,
+      });
     for (const name of tools ?? [])
       if (!Object.hasOwn(pending, name)) throw notPending(server, name, Object.keys(pending));
     if (entry) {

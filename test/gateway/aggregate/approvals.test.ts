@@ -79,13 +79,15 @@ test("a schema, a new tool and the instructions count, too; the order of members
   expect(pending[0]?.differences.map(({ path }) => path)).toEqual(["inputSchema.properties.path"]);
   const held = (await client.attachment.describe(Deadline.in(1_000))).instructions;
   expect(held).toMatch(/^# files\n.*linkspan inspect files$/);
-  scene.approvals.approve("files", SPEC, ["spy", "(instructions)"]);
+  scene.approvals.approve("files", SPEC, { tools: ["spy", "(instructions)"] });
   expect((await client.attachment.describe(Deadline.in(1_000))).instructions).toContain("Call spy first.");
   expect(await client.names()).toEqual(["files__list", "files__spy"]);
-  expect(await rejection(Promise.try(() => scene.approvals.approve("files", SPEC, ["raed"])))).toMatchObject({
-    kind: "not-found",
-    hint: "Did you mean read?",
-  });
+  expect(await rejection(Promise.try(() => scene.approvals.approve("files", SPEC, { tools: ["raed"] })))).toMatchObject(
+    {
+      kind: "not-found",
+      hint: "Did you mean read?",
+    },
+  );
 });
 
 test("a tool that is again as it was accepted is served again", async () => {
@@ -118,7 +120,7 @@ test("characters that hide something are held back from the first time on, and s
   const { pending } = scene.approvals.view("files", SPEC);
   expect(pending.map(({ change }) => change)).toEqual(hiding.map(() => "flagged"));
   for (const [index, [what]] of hiding.entries()) expect(pending[index]?.findings.join()).toContain(what);
-  scene.approvals.approve("files", SPEC, ["a"]);
+  scene.approvals.approve("files", SPEC, { tools: ["a"] });
   expect(await scene.client().names()).toEqual(["files__plain", "files__a"]);
 });
 
