@@ -40,8 +40,14 @@ export interface AuditEntry {
   ms: number;
 }
 
+interface Waiting {
+  line: string;
+  done: PromiseWithResolvers<void>;
+}
+
 export class AuditLog {
-  private tail: Promise<void> = Promise.resolve();
+  private waiting: Waiting[] = [];
+  private writing = false;
 
   /** `hide`: for names that have a password in them. */
   constructor(
@@ -61,17 +67,32 @@ export class AuditLog {
       ...(fault === undefined ? {} : { fault }),
       ms: Math.round(ms),
     });
-    const written = this.tail.then(() => this.append(`${line}\n`));
-    this.tail = written.catch(() => {});
-    return written;
+    const done = Promise.withResolvers<void>();
+    this.waiting.push({ line: `${line}\n`, done });
+    if (!this.writing) void this.drain();
+    return done.promise;
   }
 
-  private async append(line: string): Promise<void> {
+  /** What comes during a write goes with the next one: many calls at once wait for few writes. */
+  private async drain(): Promise<void> {
+    this.writing = true;
+    for (let batch = this.waiting.splice(0); batch.length > 0; batch = this.waiting.splice(0)) {
+      try {
+        await this.append(batch.map(({ line }) => line).join(""));
+        for (const { done } of batch) done.resolve();
+      } catch (error) {
+        for (const { done } of batch) done.reject(error);
+      }
+    }
+    this.writing = false;
+  }
+
+  private async append(lines: string): Promise<void> {
     const found = await lstat(this.file).catch(() => undefined);
     if (found && !found.isFile()) throw new Fault("forbidden", `${this.file} is no file`);
     if (!found) await mkdir(dirname(this.file), { recursive: true, mode: 0o700 });
-    if (found && found.size + line.length > FILE_BYTES_MAX) await this.rotate();
-    await appendFile(this.file, line, { mode: 0o600 });
+    if (found && found.size + lines.length > FILE_BYTES_MAX) await this.rotate();
+    await appendFile(this.file, lines, { mode: 0o600 });
     // One that somebody else made, or copied back, may be open to others.
     if (found && (found.mode & 0o077) !== 0) await chmod(this.file, 0o600);
   }

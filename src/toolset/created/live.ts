@@ -1,6 +1,7 @@
 /** Tools that make servers and use them. */
 import * as v from "valibot";
 import { output, page, paged, paging } from "../output.ts";
+import { passedOn, resultOf } from "../passed-on.ts";
 import { tool } from "../tool.ts";
 import { protect } from "../undo/keep.ts";
 import {
@@ -83,25 +84,11 @@ export const executeToolTool = tool({
     toolName: v.pipe(v.string(), v.maxLength(256)),
     args: v.optional(v.record(v.string(), v.unknown()), {}),
   }),
-  output: output({
-    content: v.array(v.looseObject({ type: v.string() })),
-    structuredContent: v.optional(v.unknown()),
-    isError: v.optional(v.pipe(v.boolean(), v.description("The tool itself says that it failed"))),
-  }),
+  ...passedOn,
   example: { serverId: "typescript-1a2b3c4d", toolName: "add", args: { a: 1, b: 2 } },
   async handle({ serverId: id, toolName, args }, call) {
-    const { content, structuredContent, isError } = await (await call.created()).call(id, toolName, args, workOf(call));
-    return {
-      content,
-      ...(structuredContent === undefined ? {} : { structuredContent }),
-      ...(isError ? { isError } : {}),
-    };
+    return resultOf(await (await call.created()).call(id, toolName, args, workOf(call)));
   },
-  failed: ({ isError }) => isError === true,
-  text: ({ content }) =>
-    content
-      .map((block) => (block.type === "text" && typeof block.text === "string" ? block.text : `[${block.type}]`))
-      .join("\n"),
 });
 
 export const serverToolsTool = tool({

@@ -4,6 +4,7 @@ import type { ServersDoor } from "../../api/client/door.ts";
 import { imageRef } from "../../model/server-spec.ts";
 import { toolFacts, toolsOf } from "../created/common.ts";
 import { output, page, paged, paging } from "../output.ts";
+import { passedOn, resultOf } from "../passed-on.ts";
 import { type Planned, tool, type ToolCall } from "../tool.ts";
 import { isoTime, progressOf, serverName } from "./common.ts";
 
@@ -49,30 +50,12 @@ export const callServerToolTool = tool({
     tool: v.pipe(v.string(), v.minLength(1), v.maxLength(256)),
     arguments: v.optional(v.record(v.string(), v.unknown()), {}),
   }),
-  output: output({
-    content: v.array(v.looseObject({ type: v.string() })),
-    structuredContent: v.optional(v.unknown()),
-    isError: v.optional(v.pipe(v.boolean(), v.description("The tool itself says that it failed"))),
-  }),
+  ...passedOn,
   example: { name: "everything", tool: "echo", arguments: { message: "hello" } },
   async handle({ name, tool: called, arguments: args }, call) {
     const door = await call.servers();
-    const { content, structuredContent, isError } = await door.call(
-      name,
-      { tool: called, arguments: args },
-      progressOf(call),
-    );
-    return {
-      content,
-      ...(structuredContent === undefined ? {} : { structuredContent }),
-      ...(isError ? { isError } : {}),
-    };
+    return resultOf(await door.call(name, { tool: called, arguments: args }, progressOf(call)));
   },
-  failed: ({ isError }) => isError === true,
-  text: ({ content }) =>
-    content
-      .map((block) => (block.type === "text" && typeof block.text === "string" ? block.text : `[${block.type}]`))
-      .join("\n"),
 });
 
 export const listSessionsTool = tool({
