@@ -21,7 +21,7 @@ beforeAll(async () => {
   await stage.start("slow-modern", fixture("modern-server.ts"));
   await stage.start("slow-legacy", fixture("tools-legacy.ts"));
 }, START_MS);
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => stage?.[Symbol.asyncDispose]());
 
 for (const client of GENERATIONS) {
   for (const server of GENERATIONS) {

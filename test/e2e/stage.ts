@@ -40,12 +40,13 @@ interface View {
 }
 
 export class Stage implements AsyncDisposable {
+  /** The manager's TCP port for plain clients. */
+  tcpPort = 0;
+  /** Of REST and of MCP over HTTP. */
+  port = 0;
+
   private constructor(
     readonly dataDir: string,
-    /** The manager's TCP port for plain clients. */
-    readonly tcpPort: number,
-    /** Of REST and of MCP over HTTP. */
-    readonly port: number,
     private manager: Bun.Subprocess,
     private readonly runtime: StageRuntime,
     private readonly options: StageOptions,
@@ -55,10 +56,12 @@ export class Stage implements AsyncDisposable {
     // Short: the manager's socket lies in it.
     const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "ls-e2e-")));
     await mkdir(dataDir, { recursive: true });
-    const [tcpPort, port] = [freePort(), freePort()];
-    const manager = Stage.serve(BINARY, dataDir, { tcpPort, port }, runtime, options);
-    const stage = new Stage(dataDir, tcpPort, port, manager, runtime, options);
+    // Chosen by the manager: a port that was free when we looked may be somebody else's by then.
+    const manager = Stage.serve(BINARY, dataDir, { tcpPort: 0, port: 0 }, runtime, options);
+    const stage = new Stage(dataDir, manager, runtime, options);
     await stage.ready();
+    const up = await until("its ports", async () => / rest=\S+:(\d+) .*tcp=\S+:(\d+) /.exec(await stage.log()));
+    [stage.port, stage.tcpPort] = [Number(up[1]), Number(up[2])];
     return stage;
   }
 
@@ -159,9 +162,4 @@ export class Stage implements AsyncDisposable {
     clearTimeout(timer);
     await rm(this.dataDir, { recursive: true, force: true });
   }
-}
-
-function freePort(): number {
-  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-  return listener.port;
 }
